@@ -1,0 +1,33 @@
+using System.Diagnostics.CodeAnalysis;
+
+namespace Tributary.Branching;
+
+public enum BranchErrorKind
+{
+    InvalidName,
+    NotFound,
+    AlreadyExists,
+
+    /// <summary>Main has not caught up yet, or no seed is ready.</summary>
+    NotReady,
+    LimitReached,
+    PoolFull,
+    StorageFailed,
+    ComputeFailed,
+}
+
+/// <summary>An expected failure: the message says what failed, on what, and what to do.</summary>
+public sealed record BranchError(BranchErrorKind Kind, string Message);
+
+/// <summary>A value or an expected failure.</summary>
+public readonly record struct BranchResult<T>(T? Value, BranchError? Error)
+    where T : class
+{
+    [MemberNotNullWhen(true, nameof(Value))]
+    [MemberNotNullWhen(false, nameof(Error))]
+    public bool Succeeded => Error is null;
+
+    public static implicit operator BranchResult<T>(T value) => new(value, null);
+
+    public static implicit operator BranchResult<T>(BranchError error) => new(null, error);
+}

@@ -1,0 +1,49 @@
+using Tributary.Postgres;
+
+namespace Tributary.Branching;
+
+/// <summary>How branches are kept.</summary>
+public sealed record BranchingOptions
+{
+    /// <summary>The folder for the pool's image, the catalog and the key; made when it is missing.</summary>
+    public required string StateDirectory { get; init; }
+
+    /// <summary>Production. Its role needs REPLICATION, and <c>pg_read_all_settings</c> is enough beside it.</summary>
+    public required PostgresUrl Source { get; init; }
+
+    /// <summary><c>btrfs</c>, <c>copy</c>, or <c>auto</c>: btrfs where it can be mounted, else copy. Default <c>auto</c>.</summary>
+    public string Driver { get; init; } = "auto";
+
+    /// <summary>Size of the pool's image file, in bytes; the file is sparse, so this is a limit and not a use. Default 64 GiB.</summary>
+    public long PoolBytesMax { get; init; } = 64L << 30;
+
+    /// <summary>The physical slot on production that keeps the log for main. Default <c>tributary_main</c>.</summary>
+    public string SlotName { get; init; } = "tributary_main";
+
+    /// <summary>A new seed is made when main has moved and the newest seed is older than this. Default 15 s.</summary>
+    public TimeSpan SeedInterval { get; init; } = TimeSpan.FromSeconds(15);
+
+    /// <summary>Seeds that are kept for new branches; a seed costs what changed since the one before. Default 2.</summary>
+    public int SeedsKept { get; init; } = 2;
+
+    /// <summary>A branch without connections for this long is stopped. Default 60 s.</summary>
+    public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Branches at once. Default 1,000: what one directory and one catalog page list in a blink.</summary>
+    public int BranchesMax { get; init; } = 1000;
+
+    /// <summary>Branches whose Postgres runs at once; one idle costs about 26 MB. Default 200.</summary>
+    public int RunningMax { get; init; } = 200;
+
+    /// <summary>Postgres starts at once; more than the cores only lengthens each. Default: the number of cores, at least 2.</summary>
+    public int StartsAtOnceMax { get; init; } = Math.Max(2, Environment.ProcessorCount);
+
+    /// <summary>How long a start may take before it counts as failed. Default 60 s: a seed has nothing to replay.</summary>
+    public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Memory for a branch's shared buffers. Default <c>16MB</c>.</summary>
+    public string SharedBuffers { get; init; } = "16MB";
+
+    /// <summary>The role that a branch's connection string names: it may do everything inside the branch. Default <c>branch_owner</c>.</summary>
+    public string OwnerRole { get; init; } = "branch_owner";
+}
