@@ -13,6 +13,9 @@ public enum BranchErrorKind
     LimitReached,
     PoolFull,
     StorageFailed,
+
+    /// <summary>Production cannot be reached or lacks what following needs.</summary>
+    SourceUnsuitable,
     ComputeFailed,
 }
 

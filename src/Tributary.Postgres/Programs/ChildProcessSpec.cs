@@ -20,6 +20,9 @@ public sealed record ChildProcessSpec(string Program, IReadOnlyList<string> Argu
     /// <summary>Written to the child's standard input, which is then closed.</summary>
     public string? StandardInput { get; init; }
 
+    /// <summary>Called with each piece of standard error as it arrives, for programs that report progress there.</summary>
+    public Action<string>? OnErrorText { get; init; }
+
     /// <summary>A file that receives standard output and standard error of a long-running child.</summary>
     public string? LogFile { get; init; }
 }

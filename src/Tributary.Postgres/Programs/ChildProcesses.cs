@@ -33,8 +33,8 @@ public static class ChildProcesses
         using var process = await StartAsync(spec, redirect: true, cancellationToken);
         try
         {
-            var output = ReadAsync(process.StandardOutput, cancellationToken);
-            var error = ReadAsync(process.StandardError, cancellationToken);
+            var output = ReadAsync(process.StandardOutput, onText: null, cancellationToken);
+            var error = ReadAsync(process.StandardError, spec.OnErrorText, cancellationToken);
             await process.StandardInput.WriteAsync(spec.StandardInput.AsMemory(), cancellationToken);
             process.StandardInput.Close();
             await process.WaitForExitAsync(cancellationToken);
@@ -107,13 +107,14 @@ public static class ChildProcesses
         return info;
     }
 
-    static async Task<string> ReadAsync(StreamReader reader, CancellationToken cancellationToken)
+    static async Task<string> ReadAsync(StreamReader reader, Action<string>? onText, CancellationToken cancellationToken)
     {
         var text = new System.Text.StringBuilder();
         var buffer = new char[8192];
         int read;
         while ((read = await reader.ReadAsync(buffer, cancellationToken)) > 0)
         {
+            onText?.Invoke(new string(buffer, 0, read));
             if (text.Length < OutputCharsMax)
                 text.Append(buffer, 0, read);
         }

@@ -1,0 +1,101 @@
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+using Tributary.Postgres;
+
+namespace Tributary.Branching.Catalog;
+
+/// <summary>
+/// The durable record of branches, seeds and main, in one SQLite file. Each method is one transaction that is on disk when it returns,
+/// so that the reconciler finds after a crash what a saga had reached. All calls share one connection behind one lock.
+/// </summary>
+internal sealed class BranchCatalog : IDisposable
+{
+    const string Schema = """
+        CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS seeds (
+            id TEXT PRIMARY KEY, state TEXT NOT NULL, lsn TEXT NOT NULL, data_time TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS branches (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, seed_id TEXT NOT NULL,
+            lsn TEXT NOT NULL, data_time TEXT NOT NULL, created_at TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 1,
+            idempotency_key TEXT UNIQUE);
+        """;
+
+    readonly SqliteConnection _connection;
+    readonly Lock _lock = new();
+
+    BranchCatalog(SqliteConnection connection) => _connection = connection;
+
+    /// <exception cref="SqliteException">The file is no catalog, or is damaged.</exception>
+    public static BranchCatalog Open(string file)
+    {
+        var connection = new SqliteConnection($"Data Source={file};Pooling=False");
+        connection.Open();
+        var catalog = new BranchCatalog(connection);
+        catalog.Execute("PRAGMA journal_mode=WAL");
+        catalog.Execute("PRAGMA synchronous=FULL");
+        catalog.Execute(Schema);
+        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        return catalog;
+    }
+
+    public string? Fact(string key) => Query("SELECT value FROM facts WHERE key = $1", row => row.GetString(0), key).FirstOrDefault();
+
+    public void SetFact(string key, string value) =>
+        Execute("INSERT INTO facts VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value);
+
+    public IReadOnlyList<Branch> Branches() => Query(
+        "SELECT id, name, state, seed_id, lsn, data_time, created_at, generation FROM branches ORDER BY id", ReadBranch);
+
+    /// <summary>Takes a name and a number for a branch that is about to be made. The caller has checked that the name is free.</summary>
+    public Branch Reserve(BranchName name, SeedStatus seed, DateTimeOffset createdAt, string? idempotencyKey) => Query(
+        """
+        INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at, idempotency_key) VALUES ($1, 'Creating', $2, $3, $4, $5, $6)
+        RETURNING id, name, state, seed_id, lsn, data_time, created_at, generation
+        """,
+        ReadBranch, name.ToString(), seed.Id, seed.Lsn.ToString(), Text(seed.DataTime), Text(createdAt), idempotencyKey ?? (object)DBNull.Value)[0];
+
+    public void SetState(long id, BranchState state) => Execute("UPDATE branches SET state = $1 WHERE id = $2", state.ToString(), id);
+
+    public string? NameOfKey(string idempotencyKey) =>
+        Query("SELECT name FROM branches WHERE idempotency_key = $1", row => row.GetString(0), idempotencyKey).FirstOrDefault();
+
+    public void Remove(long id) => Execute("DELETE FROM branches WHERE id = $1", id);
+
+    /// <summary>Seeds that are complete, newest first.</summary>
+    public IReadOnlyList<SeedStatus> Seeds() => Query(
+        "SELECT id, lsn, data_time FROM seeds WHERE state = 'Ready' ORDER BY id DESC",
+        row => new SeedStatus(row.GetString(0), Lsn.Parse(row.GetString(1)), Time(row.GetString(2))));
+
+    public void AddSeed(SeedStatus seed) =>
+        Execute("INSERT OR REPLACE INTO seeds VALUES ($1, 'Ready', $2, $3)", seed.Id, seed.Lsn.ToString(), Text(seed.DataTime));
+
+    public void RemoveSeed(string id) => Execute("DELETE FROM seeds WHERE id = $1", id);
+
+    public void Dispose() => _connection.Dispose();
+
+    static Branch ReadBranch(SqliteDataReader row) => new(
+        row.GetInt64(0), BranchName.Parse(row.GetString(1)), row.GetString(3), Enum.Parse<BranchState>(row.GetString(2)),
+        Lsn.Parse(row.GetString(4)), Time(row.GetString(5)), Time(row.GetString(6)), row.GetInt32(7));
+
+    static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("O", CultureInfo.InvariantCulture);
+
+    static DateTimeOffset Time(string text) => DateTimeOffset.Parse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+
+    void Execute(string sql, params object[] values) => Query(sql, _ => 0, values);
+
+    List<T> Query<T>(string sql, Func<SqliteDataReader, T> read, params object[] values)
+    {
+        lock (_lock)
+        {
+            using var command = _connection.CreateCommand();
+            command.CommandText = sql;
+            for (var i = 0; i < values.Length; i++)
+                command.Parameters.AddWithValue($"${i + 1}", values[i]);
+            using var reader = command.ExecuteReader();
+            var rows = new List<T>();
+            while (reader.Read())
+                rows.Add(read(reader));
+            return rows;
+        }
+    }
+}

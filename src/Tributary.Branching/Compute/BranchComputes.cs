@@ -1,0 +1,102 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Compute;
+
+/// <summary>The computes of all branches: at most <see cref="BranchingOptions.RunningMax"/> run, and those that idle are put to sleep.</summary>
+internal sealed class BranchComputes(
+    BranchingOptions options, IReadOnlyList<string> requiredSettings, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory,
+    TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    /// <summary>How often idle branches are looked for; the idle time is exact to this.</summary>
+    static readonly TimeSpan ReapInterval = TimeSpan.FromSeconds(1);
+
+    readonly ConcurrentDictionary<long, BranchCompute> _computes = new();
+    readonly SemaphoreSlim _starts = new(options.StartsAtOnceMax, options.StartsAtOnceMax);
+
+    public int Running => _computes.Values.Count(compute => compute.State != ComputeState.Asleep);
+
+    public static string VolumeOf(long branchId) => $"branches/b{branchId}";
+
+    static string FolderOf(long branchId) => $"b{branchId}";
+
+    /// <summary>The branch with what its compute does now.</summary>
+    public Branch Describe(Branch branch) => _computes.TryGetValue(branch.Id, out var compute)
+        ? branch with { Compute = compute.State, Connections = compute.Leases, LastUsedAt = compute.LastUsedAt }
+        : branch;
+
+    /// <summary>Makes the branch's server run and counts a lease on it.</summary>
+    public async Task<BranchResult<ComputeLease>> AcquireAsync(Branch branch, CancellationToken cancellationToken)
+    {
+        var compute = _computes.GetOrAdd(branch.Id, _ => new BranchCompute(branch, SpecOf(branch), launcher, _starts, time, logger));
+        if (compute.State == ComputeState.Asleep && Running >= options.RunningMax && !await EvictAsync(cancellationToken))
+            return new BranchError(BranchErrorKind.LimitReached, $"{options.RunningMax} branches run at once and all are in use; disconnect from one, or raise branching.running-max.");
+        try
+        {
+            return await compute.AcquireAsync(cancellationToken) is var (socketPath, wakeTime)
+                ? new ComputeLease(compute.Release) { SocketPath = socketPath, WakeTime = wakeTime }
+                : new BranchError(BranchErrorKind.NotFound, $"The branch {branch.Name} has just been deleted.");
+        }
+        catch (ChildProcessException exception)
+        {
+            Log.BranchStartFailed(logger, branch.Name.ToString(), exception);
+            return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {branch.Name} could not be started. {exception.Message}");
+        }
+    }
+
+    /// <summary>Ends the branch's server and removes its folder outside the pool.</summary>
+    public async Task RemoveAsync(long branchId)
+    {
+        if (_computes.TryRemove(branchId, out var compute))
+            await compute.RemoveAsync();
+        new ComputeFolder(Path.Combine(runDirectory, FolderOf(branchId))).Delete();
+    }
+
+    /// <summary>Puts idle branches to sleep until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(ReapInterval, time);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+            await StopIdleAsync(options.IdleTimeout, cancellationToken);
+    }
+
+    public async Task StopIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
+    {
+        foreach (var compute in _computes.Values)
+            await compute.StopIfIdleAsync(idleFor, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Parallel.ForEachAsync(
+            _computes.Values, new ParallelOptions { MaxDegreeOfParallelism = options.StartsAtOnceMax * 2 }, async (compute, _) => await compute.DisposeAsync());
+        _starts.Dispose();
+    }
+
+    // Makes room by putting the branch to sleep that nobody has used for the longest time.
+    async Task<bool> EvictAsync(CancellationToken cancellationToken)
+    {
+        var idle = _computes.Values.Where(compute => compute.State == ComputeState.Running && compute.Leases == 0).MinBy(compute => compute.LastUsedAt);
+        if (idle is null)
+            return false;
+        await idle.StopIfIdleAsync(TimeSpan.Zero, cancellationToken);
+        return true;
+    }
+
+    LaunchSpec SpecOf(Branch branch) => new(
+        FolderOf(branch.Id), storage.PathOf(VolumeOf(branch.Id)),
+        [
+            $"shared_buffers = {options.SharedBuffers}",
+            // A branch is an experiment: what it has committed survives a crash of its server, and a power cut may take the last 0.6 s.
+            "synchronous_commit = off",
+            // A logical slot of the branch can tell what was changed in it.
+            "wal_level = logical",
+            "max_wal_size = 512MB",
+            $"cluster_name = '{branch.Name}'",
+            .. requiredSettings,
+        ])
+    {
+        StartTimeout = options.StartTimeout,
+    };
+}

@@ -1,0 +1,67 @@
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Compute;
+
+/// <summary>
+/// The container of a branch's Postgres, made by bubblewrap: user, process, IPC, network, mount, cgroup and host-name namespaces of its own.
+/// Inside there are the data directory, the configuration (read-only), the folder of the socket, and the read-only files that the server
+/// itself loads: its programs, the shared libraries, time zones and locales. There is no shell, no other program, no network interface
+/// but loopback, and no file of the host, so that not even a superuser's <c>COPY … FROM PROGRAM</c> reaches production or a sibling.
+/// Source: https://manpages.debian.org/bookworm/bubblewrap/bwrap.1.en.html
+/// </summary>
+internal static class Sandbox
+{
+    public const string DataDirectory = "/data";
+
+    public const string ConfigurationDirectory = "/conf";
+
+    public const string SocketDirectory = "/socket";
+
+    public const string Program = "bwrap";
+
+    /// <summary>Files in memory under /tmp: the server puts none there, so this only bounds what a superuser can take.</summary>
+    const string TemporaryBytesMax = "16777216";
+
+    /// <summary>Shared memory for parallel queries, 256 MiB: enough for a parallel hash join of a few workers at the default work_mem.</summary>
+    const string SharedMemoryBytesMax = "268435456";
+
+    /// <summary>Read-only folders of the host that the server loads from; those that do not exist are left out.</summary>
+    static readonly string[] ReadOnlyFolders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib/locale", "/usr/share/zoneinfo"];
+
+    /// <summary>The arguments of bwrap that run <paramref name="installation"/>'s server on a data directory.</summary>
+    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder)
+    {
+        List<string> arguments =
+        [
+            "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "branch",
+            "--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "PATH", installation.BinDirectory,
+        ];
+        foreach (var readOnly in ReadOnlyFolders)
+            arguments.AddRange(["--ro-bind-try", readOnly, readOnly]);
+        foreach (var readOnly in InstallationFolders(installation))
+            arguments.AddRange(["--ro-bind-try", readOnly, readOnly]);
+        arguments.AddRange(
+        [
+            "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
+            "--proc", "/proc", "--dev", "/dev",
+            "--size", TemporaryBytesMax, "--tmpfs", "/tmp", "--size", SharedMemoryBytesMax, "--tmpfs", "/dev/shm",
+            "--bind", dataDirectory, DataDirectory,
+            "--ro-bind", folder.ConfigurationDirectory, ConfigurationDirectory,
+            "--bind", folder.SocketDirectory, SocketDirectory,
+            "--remount-ro", "/",
+            "--chdir", DataDirectory,
+            "--", installation.Program("postgres"), "-D", DataDirectory, "-c", $"config_file={ConfigurationDirectory}/postgresql.conf",
+        ]);
+        return arguments;
+    }
+
+    // Debian keeps programs and libraries in one folder and time zone sets, dictionaries and extension scripts in another;
+    // an embedded build keeps all below one folder beside bin.
+    static IEnumerable<string> InstallationFolders(PostgresInstallation installation)
+    {
+        var root = Path.GetDirectoryName(installation.BinDirectory.TrimEnd('/'))!;
+        yield return root;
+        if (root.StartsWith("/usr/lib/postgresql/", StringComparison.Ordinal))
+            yield return $"/usr/share/postgresql/{installation.Major}";
+    }
+}

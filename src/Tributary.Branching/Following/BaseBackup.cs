@@ -1,0 +1,110 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Npgsql;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Following;
+
+/// <summary>
+/// Takes the first copy of production by <c>pg_basebackup</c> and makes a standby of it: exact, with nothing installed on production.
+/// Source: https://www.postgresql.org/docs/current/app-pgbasebackup.html
+/// </summary>
+internal sealed partial class BaseBackup(PostgresInstallation installation, BranchingOptions options)
+{
+    /// <summary>Copies production into an empty volume, together with a slot that keeps the log from here on.</summary>
+    /// <param name="onPercent">Called with the progress in percent.</param>
+    /// <exception cref="ChildProcessException">The copy failed; the message holds the program's last words.</exception>
+    public async Task TakeAsync(string dataDirectory, Action<double> onPercent, CancellationToken cancellationToken)
+    {
+        var spec = new ChildProcessSpec(installation.Program("pg_basebackup"),
+        [
+            "--pgdata", dataDirectory, "--wal-method=stream", "--create-slot", "--slot", options.SlotName, "--checkpoint=fast",
+            "--progress", "--no-manifest", "--no-password",
+        ])
+        {
+            AsPostgresUser = true,
+            Environment = options.Source.ToEnvironment(),
+            OnErrorText = text =>
+            {
+                if (Percent().Matches(text) is [.., var last] && double.TryParse(last.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out var percent))
+                    onPercent(percent);
+            },
+        };
+        var result = await ChildProcesses.RunAsync(spec, cancellationToken);
+        result.EnsureSucceeded($"The base backup of {options.Source}");
+        MakeStandby(dataDirectory);
+    }
+
+    /// <summary>Drops the slot that an interrupted base backup of ours has left on production, so that it does not hold the log for ever.</summary>
+    public async Task DropSlotAsync(CancellationToken cancellationToken)
+    {
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").Build();
+        await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
+        command.Parameters.AddWithValue(options.SlotName);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>Whether production has a slot of our name.</summary>
+    public async Task<bool> HasSlotAsync(CancellationToken cancellationToken)
+    {
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").Build();
+        await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");
+        command.Parameters.AddWithValue(options.SlotName);
+        return await command.ExecuteScalarAsync(cancellationToken) is true;
+    }
+
+    /// <summary>The lines by which a standby finds production. The password lies in a file beside the configuration, never in the pool.</summary>
+    /// <param name="passFile">Where <see cref="WritePassFileAsync"/> writes.</param>
+    public IReadOnlyList<string> StandbySettings(string passFile)
+    {
+        var source = options.Source;
+        var connection = string.Join(' ',
+        [
+            $"host={ConnectionValue(source.Host)}", $"port={source.Port}", $"user={ConnectionValue(source.User)}", $"sslmode={source.SslMode}",
+            $"passfile={ConnectionValue(passFile)}", "application_name=tributary_main",
+        ]);
+        return
+        [
+            $"primary_conninfo = {SettingValue(connection)}",
+            $"primary_slot_name = {SettingValue(options.SlotName)}",
+            "hot_standby = on",
+            // A query on main never cancels, and is never cancelled for long: main serves only our own short ones.
+            "max_standby_streaming_delay = 5s",
+            // The position that production sees is fresh to a second.
+            "wal_receiver_status_interval = 1s",
+        ];
+    }
+
+    public async Task WritePassFileAsync(string passFile, CancellationToken cancellationToken)
+    {
+        var password = (options.Source.Password ?? "").Replace("\\", "\\\\", StringComparison.Ordinal).Replace(":", "\\:", StringComparison.Ordinal);
+        await using (var file = new FileStream(passFile, new FileStreamOptions
+        {
+            Mode = FileMode.Create,
+            Access = FileAccess.Write,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+        }))
+        {
+            await file.WriteAsync(System.Text.Encoding.UTF8.GetBytes($"*:*:*:*:{password}\n"), cancellationToken);
+        }
+
+        if (Environment.IsPrivilegedProcess)
+            (await ChildProcesses.RunAsync(new ChildProcessSpec("chown", ["postgres:postgres", passFile]), cancellationToken)).EnsureSucceeded($"chown {passFile}");
+    }
+
+    // Production's own settings stay behind: archiving or a primary_conninfo in postgresql.auto.conf would act in the copy.
+    static void MakeStandby(string dataDirectory)
+    {
+        File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
+        File.WriteAllText(Path.Combine(dataDirectory, "standby.signal"), "");
+    }
+
+    static string ConnectionValue(string value) =>
+        $"'{value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("'", "\\'", StringComparison.Ordinal)}'";
+
+    static string SettingValue(string value) =>
+        $"'{value.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("'", "''", StringComparison.Ordinal)}'";
+
+    [GeneratedRegex(@"\((\d+)%\)")]
+    private static partial Regex Percent();
+}

@@ -1,0 +1,175 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Following;
+
+/// <summary>Where main is.</summary>
+/// <param name="Lsn">Production's log is replayed up to here.</param>
+/// <param name="DataTime">A moment at which production was no further than <paramref name="Lsn"/>: the data is at least as new.</param>
+internal sealed record MainPosition(Lsn Lsn, DateTimeOffset DataTime);
+
+/// <summary>
+/// Main: a physical standby of production in the pool, which all branches descend from. It runs outside the sandbox, since it must reach
+/// production, and accepts nobody but Tributary on its socket. When it ends it is started again, with a growing pause.
+/// </summary>
+internal sealed class PhysicalFollower(
+    BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, BaseBackup backup, string runDirectory,
+    TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    public const string Volume = "main";
+
+    /// <summary>Main replays what production writes and serves one query at a time.</summary>
+    static readonly string[] MainSettings =
+    [
+        "shared_buffers = 64MB", "max_wal_size = 256MB", "recovery_min_apply_delay = 0", "hot_standby_feedback = off", "wal_level = replica",
+    ];
+
+    readonly SemaphoreSlim _lock = new(1, 1);
+    IRunningPostgres? _running;
+    NpgsqlDataSource? _dataSource;
+
+    /// <summary>Starts the standby on the data that is there, and waits until it accepts queries.</summary>
+    /// <exception cref="ChildProcessException">It did not start.</exception>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await EndOrphanAsync(cancellationToken);
+        var passFile = Path.Combine(runDirectory, Volume, "passfile");
+        Directory.CreateDirectory(Path.GetDirectoryName(passFile)!);
+        await backup.WritePassFileAsync(passFile, cancellationToken);
+        _running = await launcher.LaunchAsync(
+            new LaunchSpec(Volume, storage.PathOf(Volume), [.. MainSettings, .. facts.RequiredSettings, .. backup.StandbySettings(passFile)])
+            {
+                Sandboxed = false,
+                // A standby accepts queries once it is consistent: after a crash of ours that is the replay since its last restart point.
+                StartTimeout = TimeSpan.FromMinutes(30),
+            }, cancellationToken);
+        _dataSource = new NpgsqlSlimDataSourceBuilder(
+            $"Host={_running.SocketDirectory};Username={facts.Superuser};Database=postgres;Maximum Pool Size=2;Application Name=tributary").Build();
+    }
+
+    /// <summary>Keeps main running until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var pause = TimeSpan.FromSeconds(1);
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            var running = _running;
+            if (running is not null)
+                await running.Exited.WaitAsync(cancellationToken);
+            await _lock.WaitAsync(cancellationToken);
+            try
+            {
+                // A quiesced main has been stopped on purpose and is started again by the one who stopped it.
+                if (running is not null && !ReferenceEquals(running, _running))
+                    continue;
+                Log.MainEnded(logger, pause.TotalSeconds);
+                await Task.Delay(pause, time, cancellationToken);
+                pause = TimeSpan.FromSeconds(Math.Min(60, pause.TotalSeconds * 2));
+                await DropAsync();
+                await StartAsync(cancellationToken);
+                pause = TimeSpan.FromSeconds(1);
+            }
+            catch (ChildProcessException exception)
+            {
+                Log.MainStartFailed(logger, exception);
+            }
+            finally
+            {
+                _lock.Release();
+            }
+        }
+    }
+
+    /// <exception cref="NpgsqlException">Main does not answer.</exception>
+    public async Task<MainPosition> PositionAsync(CancellationToken cancellationToken)
+    {
+        // When all that production has announced is replayed, the data is as new as the announcement; else as the last commit replayed.
+        var source = _dataSource ?? throw new NpgsqlException("Main does not run.");
+        await using var command = source.CreateCommand(
+            """
+            SELECT pg_last_wal_replay_lsn()::text,
+                   greatest(pg_last_xact_replay_timestamp(), (SELECT CASE WHEN pg_last_wal_replay_lsn() >= latest_end_lsn THEN last_msg_send_time END FROM pg_stat_wal_receiver))
+            """);
+        await using var row = await command.ExecuteReaderAsync(cancellationToken);
+        await row.ReadAsync(cancellationToken);
+        var lsn = Lsn.Parse(row.GetString(0));
+        return new MainPosition(lsn, await row.IsDBNullAsync(1, cancellationToken) ? time.GetUtcNow() : new DateTimeOffset(row.GetDateTime(1), TimeSpan.Zero));
+    }
+
+    /// <summary>Runs a clone of main's data; a driver whose clones are not atomic gets main stopped meanwhile.</summary>
+    public async Task CloneAsync(string copy, CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            if (storage.ClonesAreAtomic)
+            {
+                await storage.CloneAsync(Volume, copy, cancellationToken);
+                return;
+            }
+
+            if (_running is { } running)
+                await running.StopAsync(cancellationToken);
+            await DropAsync();
+            try
+            {
+                await storage.CloneAsync(Volume, copy, cancellationToken);
+            }
+            finally
+            {
+                await StartAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_running is { } running)
+            await running.StopAsync(CancellationToken.None);
+        await DropAsync();
+        _lock.Dispose();
+    }
+
+    async Task DropAsync()
+    {
+        if (_dataSource is { } source)
+            await source.DisposeAsync();
+        _dataSource = null;
+        if (_running is { } running)
+            await running.DisposeAsync();
+        _running = null;
+    }
+
+    // A main whose Tributary was killed has received its own signal to end; a slow one is waited for, since two servers on one
+    // data directory would destroy it. Postgres itself refuses that too.
+    async Task EndOrphanAsync(CancellationToken cancellationToken)
+    {
+        var pidFile = Path.Combine(storage.PathOf(Volume), "postmaster.pid");
+        var waited = time.GetTimestamp();
+        while (File.Exists(pidFile) && int.TryParse(File.ReadLines(pidFile).FirstOrDefault(), out var pid) && RunsOn(pid, storage.PathOf(Volume)))
+        {
+            if (time.GetElapsedTime(waited) > options.StartTimeout)
+                throw new ChildProcessException($"Another Postgres (process {pid}) still runs on {storage.PathOf(Volume)}; stop it and start again.");
+            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "QUIT", $"{pid}"]), cancellationToken);
+            await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
+        }
+    }
+
+    static bool RunsOn(int pid, string dataDirectory)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/cmdline").Split('\0').Contains(dataDirectory);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching;
+
+/// <summary>Starts a Postgres on a data directory of the pool; the rooms that need one share this port.</summary>
+public interface IPostgresLauncher
+{
+    /// <summary>Starts the server and waits until it accepts connections.</summary>
+    /// <exception cref="ChildProcessException">It ended or did not get ready in time; the message holds the last lines of its log.</exception>
+    Task<IRunningPostgres> LaunchAsync(LaunchSpec spec, CancellationToken cancellationToken);
+}
+
+/// <summary>A running server. Disposing it stops it at once, as a crash would.</summary>
+public interface IRunningPostgres : IAsyncDisposable
+{
+    /// <summary>The folder of its Unix socket, which trusts every role; only Tributary's user and root enter the folder.</summary>
+    string SocketDirectory { get; }
+
+    /// <summary>Completes when the server has ended, for whatever reason.</summary>
+    Task Exited { get; }
+
+    /// <summary>Stops it with a checkpoint, cutting its sessions: a fast shutdown. Kills it when that takes too long.</summary>
+    Task StopAsync(CancellationToken cancellationToken);
+}
+
+/// <summary>What to start.</summary>
+/// <param name="Name">Names the folder for its configuration, socket and log.</param>
+/// <param name="DataDirectory">Its data; it holds no configuration, so that a clone carries none.</param>
+/// <param name="Settings">Lines of <c>postgresql.conf</c> beyond those that every server of ours has.</param>
+public sealed record LaunchSpec(string Name, string DataDirectory, IReadOnlyList<string> Settings)
+{
+    /// <summary>Whether the server runs without network, in namespaces of its own. Only main, which must reach production, does not.</summary>
+    public bool Sandboxed { get; init; } = true;
+
+    /// <summary>How long it may take to accept connections.</summary>
+    public required TimeSpan StartTimeout { get; init; }
+}

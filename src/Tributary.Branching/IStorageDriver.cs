@@ -1,0 +1,43 @@
+namespace Tributary.Branching;
+
+/// <summary>
+/// A place for data directories that can fork them. Paths are relative to the pool, for example <c>branches/b17</c>.
+/// Every operation is idempotent: a repetition after a crash ends in the same state.
+/// </summary>
+public interface IStorageDriver
+{
+    /// <summary>The name in the configuration.</summary>
+    string Name { get; }
+
+    /// <summary>Whether a clone of a running server's directory is one moment of it; else the server must be stopped for the clone.</summary>
+    bool ClonesAreAtomic { get; }
+
+    string PathOf(string volume);
+
+    /// <summary>Makes an empty volume, owned by the user that runs Postgres, with mode 0700 as Postgres demands.</summary>
+    /// <exception cref="StorageException">The file system refuses; the message says what.</exception>
+    Task CreateAsync(string volume, CancellationToken cancellationToken);
+
+    /// <summary>Makes a writable copy that shares what it can. A half-made copy of an earlier try is replaced.</summary>
+    /// <exception cref="StorageException">The file system refuses; the message says what.</exception>
+    Task CloneAsync(string source, string copy, CancellationToken cancellationToken);
+
+    /// <summary>Forbids writes to a volume, so that what is cloned from it stays what it was.</summary>
+    Task FreezeAsync(string volume, CancellationToken cancellationToken);
+
+    /// <summary>Removes a volume and all in it; does nothing when there is none.</summary>
+    Task DeleteAsync(string volume, CancellationToken cancellationToken);
+
+    /// <summary>The volumes below a folder of the pool, for example all of <c>branches</c>.</summary>
+    IReadOnlyList<string> List(string folder);
+
+    /// <summary>Exclusive and total bytes of each of the volumes; a volume that is gone is left out.</summary>
+    Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken);
+}
+
+/// <summary>The pool's file system has refused an operation.</summary>
+/// <param name="isFull">No space is left.</param>
+public sealed class StorageException(string message, bool isFull = false) : Exception(message)
+{
+    public bool IsFull { get; } = isFull;
+}

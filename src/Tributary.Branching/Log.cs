@@ -1,0 +1,57 @@
+using Microsoft.Extensions.Logging;
+
+namespace Tributary.Branching;
+
+internal static partial class Log
+{
+    [LoggerMessage(2000, LogLevel.Information, "The pool is open on {Root} with the {Driver} driver.")]
+    public static partial void PoolOpened(ILogger logger, string root, string driver);
+
+    [LoggerMessage(2001, LogLevel.Warning, "{Warning}")]
+    public static partial void PoolWarning(ILogger logger, string warning);
+
+    [LoggerMessage(2002, LogLevel.Information, "The base backup of {Source} begins.")]
+    public static partial void BaseBackupBegins(ILogger logger, string source);
+
+    [LoggerMessage(2003, LogLevel.Information, "Main follows {Source}.")]
+    public static partial void MainFollows(ILogger logger, string source);
+
+    [LoggerMessage(2004, LogLevel.Warning, "Main has ended; it starts again in {PauseSeconds} s.")]
+    public static partial void MainEnded(ILogger logger, double pauseSeconds);
+
+    [LoggerMessage(2005, LogLevel.Error, "Main could not be started.")]
+    public static partial void MainStartFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(2006, LogLevel.Warning, "Branches go on without the source. {Reason}")]
+    public static partial void SourceUnreachable(ILogger logger, string reason);
+
+    [LoggerMessage(2007, LogLevel.Error, "Main cannot be made; the next try is in {PauseSeconds} s.")]
+    public static partial void MainFailed(ILogger logger, double pauseSeconds, Exception exception);
+
+    [LoggerMessage(2010, LogLevel.Information, "Seed {Seed} is ready at {Lsn} after {ElapsedMs} ms.")]
+    public static partial void SeedReady(ILogger logger, string seed, string lsn, double elapsedMs);
+
+    [LoggerMessage(2011, LogLevel.Error, "Seed {Seed} could not be made; branches start from the one before.")]
+    public static partial void SeedFailed(ILogger logger, string seed, Exception exception);
+
+    [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from seed {Seed} in {ElapsedMs} ms.")]
+    public static partial void BranchCreated(ILogger logger, string branch, string seed, double elapsedMs);
+
+    [LoggerMessage(2021, LogLevel.Information, "Branch {Branch} is deleted.")]
+    public static partial void BranchDeleted(ILogger logger, string branch);
+
+    [LoggerMessage(2022, LogLevel.Warning, "The reconciler removed {Volume}, which a crash had left.")]
+    public static partial void Reconciled(ILogger logger, string volume);
+
+    [LoggerMessage(2030, LogLevel.Information, "Branch {Branch} woke in {ElapsedMs} ms.")]
+    public static partial void BranchWoke(ILogger logger, string branch, double elapsedMs);
+
+    [LoggerMessage(2031, LogLevel.Information, "Branch {Branch} sleeps.")]
+    public static partial void BranchSleeps(ILogger logger, string branch);
+
+    [LoggerMessage(2032, LogLevel.Warning, "The Postgres of branch {Branch} has ended by itself; the next connection starts it again.")]
+    public static partial void BranchCrashed(ILogger logger, string branch);
+
+    [LoggerMessage(2033, LogLevel.Error, "Branch {Branch} could not be started.")]
+    public static partial void BranchStartFailed(ILogger logger, string branch, Exception exception);
+}

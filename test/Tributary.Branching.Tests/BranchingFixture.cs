@@ -1,0 +1,142 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Npgsql;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+using Tributary.Testing;
+
+namespace Tributary.Branching.Tests;
+
+/// <summary>A production with a table of accounts, followed by a manager on a pool of its own.</summary>
+public sealed class BranchingFixture : IAsyncLifetime
+{
+    static readonly TimeSpan Deadline = TimeSpan.FromSeconds(90);
+
+    readonly CancellationTokenSource _stop = new();
+    Task _run = Task.CompletedTask;
+
+    public PostgresServer Production { get; private set; } = null!;
+
+    public BranchManager Manager { get; private set; } = null!;
+
+    public BranchingOptions Options { get; private set; } = null!;
+
+    public static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    public async ValueTask InitializeAsync()
+    {
+        Production = await TestServers.StartAsync(["wal_level = logical", "archive_mode = on", "archive_command = 'true'"]);
+        await ExecuteAsync(Production.ConnectionString(), "CREATE DATABASE bank");
+        await ExecuteAsync(Production.ConnectionString("bank"), """
+            CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL);
+            INSERT INTO accounts SELECT i, 1000 FROM generate_series(1, 1000) i;
+            CREATE ROLE app LOGIN PASSWORD 'production-secret';
+            """);
+        Options = new BranchingOptions
+        {
+            StateDirectory = TestFolder.New("state"),
+            Source = Parse(Production.Url("bank")),
+            Driver = Environment.GetEnvironmentVariable("TRIBUTARY_TEST_DRIVER") ?? "auto",
+            PoolBytesMax = 4L << 30,
+            SeedInterval = TimeSpan.FromSeconds(1),
+            IdleTimeout = TimeSpan.FromHours(1),
+        };
+        await StartManagerAsync(Options);
+    }
+
+    public async Task StartManagerAsync(BranchingOptions options)
+    {
+        var opened = await BranchManager.OpenAsync(options, TimeProvider.System, NullLoggerFactory.Instance, Token);
+        Assert.True(opened.Succeeded, opened.Error?.Message);
+        Manager = opened.Value;
+        _run = Manager.RunAsync(_stop.Token);
+        await UntilAsync(() => Manager.Status.Seeds.Count > 0, () => $"no seed: {Manager.Status}");
+    }
+
+    /// <summary>Starts a manager on the state and the production of a fixture whose manager has been stopped.</summary>
+    public async Task TakeOverAsync(BranchingFixture other)
+    {
+        Production = other.Production;
+        Options = other.Options;
+        await StartManagerAsync(Options);
+    }
+
+    /// <summary>Waits for a seed that holds all that production has committed.</summary>
+    public async Task FreshSeedAsync()
+    {
+        var now = Lsn.Parse((string)(await ScalarAsync(Production.ConnectionString(), "SELECT pg_current_wal_flush_lsn()::text"))!);
+        await UntilAsync(() => Manager.Status.Seeds[0].Lsn >= now, () => $"no seed at {now}: {Manager.Status}");
+    }
+
+    public async Task<Branch> CreateAsync(string name)
+    {
+        var created = await Manager.CreateAsync(BranchName.Parse(name), null, Token);
+        Assert.True(created.Succeeded, created.Error?.Message);
+        return created.Value;
+    }
+
+    public async Task<ComputeLease> ConnectAsync(Branch branch)
+    {
+        var lease = await Manager.ConnectAsync(branch.Name, Token);
+        Assert.True(lease.Succeeded, lease.Error?.Message);
+        return lease.Value;
+    }
+
+    public static string ConnectionString(ComputeLease lease, string database = "bank", string user = "branch_owner") =>
+        $"Host={Path.GetDirectoryName(lease.SocketPath)};Username={user};Database={database};Pooling=false;Include Error Detail=true";
+
+    public static async Task ExecuteAsync(string connectionString, string sql)
+    {
+        await using var connection = new NpgsqlConnection(connectionString + ";Pooling=false");
+        await connection.OpenAsync(Token);
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(Token);
+    }
+
+    public static async Task<object?> ScalarAsync(string connectionString, string sql)
+    {
+        await using var connection = new NpgsqlConnection(connectionString + ";Pooling=false");
+        await connection.OpenAsync(Token);
+        await using var command = new NpgsqlCommand(sql, connection);
+        return await command.ExecuteScalarAsync(Token);
+    }
+
+    public static async Task UntilAsync(Func<bool> condition, Func<string> otherwise)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (!condition())
+        {
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Deadline, otherwise());
+            await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Token);
+        }
+    }
+
+    /// <summary>Puts every branch without connections to sleep now.</summary>
+    public Task StopIdleAsync() => Manager.StopIdleAsync(TimeSpan.Zero, Token);
+
+    /// <summary>Stops the manager, but not production; the state stays.</summary>
+    public async Task StopManagerAsync()
+    {
+        if (_stop.IsCancellationRequested)
+            return;
+        await _stop.CancelAsync();
+        try
+        {
+            await _run;
+        }
+        catch (OperationCanceledException)
+        {
+            // That is how it ends.
+        }
+
+        await Manager.DisposeAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopManagerAsync();
+        await Production.DisposeAsync();
+        _stop.Dispose();
+    }
+
+    static PostgresUrl Parse(string url) => PostgresUrl.TryParse(url, out var parsed, out var error) ? parsed : throw new ArgumentException(error);
+}

@@ -1,0 +1,77 @@
+using static Tributary.Branching.Tests.BranchingFixture;
+
+namespace Tributary.Branching.Tests;
+
+/// <summary>What is there after the end of a manager: of its own will, or with leftovers as a crash leaves them.</summary>
+public sealed class RestartTests
+{
+    [Fact]
+    public async Task Branches_survive_a_restart_and_leftovers_of_a_crash_do_not()
+    {
+        var fixture = new BranchingFixture();
+        await fixture.InitializeAsync();
+        var kept = await fixture.CreateAsync("kept");
+        await using (var lease = await fixture.ConnectAsync(kept))
+            await ExecuteAsync(ConnectionString(lease), "CREATE TABLE mine AS SELECT 5 AS x");
+        await fixture.StopManagerAsync();
+        Assert.DoesNotContain(fixture.Options.StateDirectory, await File.ReadAllTextAsync("/proc/mounts", Token), StringComparison.Ordinal);
+        PlantLeftovers(fixture.Options);
+
+        var next = new BranchingFixture();
+        await using (next)
+        {
+            await next.TakeOverAsync(fixture);
+
+            Assert.Equal(["kept"], next.Manager.List().Select(branch => branch.Name.ToString()));
+            Assert.Equal([$"b{kept.Id}"], Directory.EnumerateDirectories(Path.Combine(fixture.Options.StateDirectory, "pool", "branches")).Select(Path.GetFileName));
+            await using var lease = await next.ConnectAsync(kept);
+            Assert.Equal(5, await ScalarAsync(ConnectionString(lease), "SELECT x FROM mine"));
+            Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(lease), "SELECT sum(balance) FROM accounts"));
+        }
+    }
+
+    [Fact]
+    public async Task Branches_are_usable_while_production_is_down_and_main_catches_up_after()
+    {
+        await using var fixture = new BranchingFixture();
+        await fixture.InitializeAsync();
+        await fixture.Production.StopAsync("KILL", Token);
+
+        var branch = await fixture.CreateAsync("orphan");
+        await using (var lease = await fixture.ConnectAsync(branch))
+            Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(lease), "SELECT sum(balance) FROM accounts"));
+        await fixture.Production.StartAsync(Token);
+        await ExecuteAsync(fixture.Production.ConnectionString("bank"), "CREATE TABLE after_crash AS SELECT 3 AS x");
+        await fixture.FreshSeedAsync();
+
+        var later = await fixture.CreateAsync("later");
+        await using var second = await fixture.ConnectAsync(later);
+        Assert.Equal(3, await ScalarAsync(ConnectionString(second), "SELECT x FROM after_crash"));
+    }
+
+    [Fact]
+    public async Task Another_production_behind_the_url_is_refused()
+    {
+        await using var fixture = new BranchingFixture();
+        await fixture.InitializeAsync();
+        await fixture.StopManagerAsync();
+        await using var other = new BranchingFixture();
+        await other.InitializeAsync();
+
+        var opened = await BranchManager.OpenAsync(
+            fixture.Options with { Source = other.Options.Source }, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, Token);
+
+        Assert.Equal(BranchErrorKind.SourceUnsuitable, opened.Error?.Kind);
+        Assert.Contains("another cluster", opened.Error!.Message, StringComparison.Ordinal);
+    }
+
+    // What kill -9 leaves: a volume whose row was never marked ready, one without a row, one half deleted, a half-made seed.
+    static void PlantLeftovers(BranchingOptions options)
+    {
+        using var catalog = Catalog.BranchCatalog.Open(Path.Combine(options.StateDirectory, "catalog.db"));
+        var seed = catalog.Seeds()[0];
+        catalog.Reserve(BranchName.Parse("half-made"), seed, TimeProvider.System.GetUtcNow(), null);
+        var deleting = catalog.Reserve(BranchName.Parse("half-gone"), seed, TimeProvider.System.GetUtcNow(), null);
+        catalog.SetState(deleting.Id, BranchState.Deleting);
+    }
+}
