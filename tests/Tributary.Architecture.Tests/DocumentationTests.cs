@@ -22,7 +22,7 @@ public sealed partial class DocumentationTests
             where !Repository.Exists(path)
             select $"{document} names {path}";
 
-        Assert.Empty(wrong.Distinct());
+        Finding.None(wrong);
     }
 
     [Fact]
@@ -35,7 +35,7 @@ public sealed partial class DocumentationTests
 
         var wrong = TypeName().Matches(Repository.Read("ARCHITECTURE.md")).Select(match => match.Groups["name"].Value).Where(name => !declared.Contains(name));
 
-        Assert.Empty(wrong.Distinct());
+        Finding.None(wrong);
     }
 
     [Fact]
@@ -48,7 +48,7 @@ public sealed partial class DocumentationTests
             where !Repository.Exists(target)
             select $"{document} links to {match.Groups["path"].Value}";
 
-        Assert.Empty(wrong);
+        Finding.None(wrong);
     }
 
     [Fact]

@@ -2,7 +2,7 @@ namespace Tributary.Architecture.Tests;
 
 /// <summary>
 /// The rule of rooms: a room is the part of a namespace that follows the project's own. A room uses the project's root and itself;
-/// only <c>Hosting</c> and the root, where the coordinators are, see all rooms.
+/// only <c>Hosting</c> and the root, where the coordinators are, see all rooms. Contracts is one vocabulary and has no rooms in this sense.
 /// </summary>
 static class Rooms
 {
