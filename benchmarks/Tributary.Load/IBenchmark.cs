@@ -27,9 +27,8 @@ sealed record RatioGoal(string Of, double Bound, bool LowerIsBetter)
 }
 
 /// <summary>What a run found.</summary>
-/// <param name="Ratio">Null when one side of it was not measured; the goal counts as missed then.</param>
 /// <param name="Remark">What a reader must know to judge the figures, for example the size of the data.</param>
-sealed record BenchmarkOutcome(IReadOnlyList<Measurement> Measurements, double? Ratio, string Remark);
+sealed record BenchmarkOutcome(IReadOnlyList<Measurement> Measurements, double Ratio, string Remark);
 
 /// <summary>One contestant's line.</summary>
 /// <param name="Figure">The result with its unit, for example <c>p50 84 ms, p99 97 ms</c>.</param>

@@ -12,11 +12,12 @@ sealed class LoopPool : IAsyncDisposable
     const string FolderPrefix = "tributary-bench-";
     const long ImageBytesMax = 8L << 30;
 
-    readonly string _folder;
+    LoopPool(string folder) => Folder = folder;
 
-    LoopPool(string folder) => _folder = folder;
+    /// <summary>Around the mounted pool: for whatever else the benchmark keeps, a pool of Tributary's own included.</summary>
+    public string Folder { get; }
 
-    public string Path => System.IO.Path.Combine(_folder, "pool");
+    public string Path => System.IO.Path.Combine(Folder, "pool");
 
     /// <exception cref="ChildProcessException">The file system could not be made or mounted; it needs root and loop devices.</exception>
     public static async Task<LoopPool> CreateAsync(CancellationToken cancellationToken)
@@ -25,7 +26,7 @@ sealed class LoopPool : IAsyncDisposable
         var pool = new LoopPool(Directory.CreateDirectory(System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"{FolderPrefix}{Environment.ProcessId}")).FullName);
         try
         {
-            var image = System.IO.Path.Combine(pool._folder, "pool.img");
+            var image = System.IO.Path.Combine(pool.Folder, "pool.img");
             await using (var file = File.Create(image))
                 file.SetLength(ImageBytesMax);
             Directory.CreateDirectory(pool.Path);
@@ -41,7 +42,7 @@ sealed class LoopPool : IAsyncDisposable
         }
     }
 
-    public async ValueTask DisposeAsync() => await RemoveAsync(_folder, CancellationToken.None);
+    public async ValueTask DisposeAsync() => await RemoveAsync(Folder, CancellationToken.None);
 
     static async Task RemoveLeftoversAsync(CancellationToken cancellationToken)
     {
@@ -55,8 +56,7 @@ sealed class LoopPool : IAsyncDisposable
 
     static async Task RemoveAsync(string folder, CancellationToken cancellationToken)
     {
-        var mounted = System.IO.Path.Combine(folder, "pool");
-        if (File.ReadLines("/proc/mounts").Any(line => line.Split(' ')[1] == mounted))
+        foreach (var mounted in File.ReadLines("/proc/mounts").Select(line => line.Split(' ')[1]).Where(path => path.StartsWith(folder + "/", StringComparison.Ordinal)).ToList())
             await RunAsync("umount", [mounted], cancellationToken);
         Directory.Delete(folder, recursive: true);
     }

@@ -12,11 +12,10 @@ static class ProcessMeter
     const int TickMs = 10;
 
     /// <summary>Processor time of all children of this process that have ended, and of their children, in milliseconds.</summary>
-    public static double EndedChildrenCpuMs()
-    {
-        var fields = StatFields("self")!;
-        return (long.Parse(fields[13], CultureInfo.InvariantCulture) + long.Parse(fields[14], CultureInfo.InvariantCulture)) * TickMs;
-    }
+    public static double EndedChildrenCpuMs() => StatFields("self")![13..15].Sum(Ticks) * TickMs;
+
+    /// <summary>Processor time of a process and of those of its children that have ended, in milliseconds; 0 when it is gone.</summary>
+    public static double CpuMs(int processId) => (StatFields($"{processId}")?[11..15].Sum(Ticks) ?? 0) * TickMs;
 
     /// <summary>Memory of a process and all below it; a page that several share counts once in all.</summary>
     public static long TreeBytes(int processId)
@@ -44,6 +43,8 @@ static class ProcessMeter
             return 0; // It ended meanwhile.
         }
     }
+
+    static long Ticks(string field) => long.Parse(field, CultureInfo.InvariantCulture);
 
     // The fields after the program's name, which stands in brackets and may hold blanks: [0] is the state, [1] the parent.
     static string[]? StatFields(string process)

@@ -1,6 +1,6 @@
-using System.Globalization;
 using Tributary.Load;
 using Tributary.Load.Create;
+using Tributary.Postgres.Programs;
 
 IBenchmark[] benchmarks = [new CreateBenchmark()];
 
@@ -29,12 +29,16 @@ try
 {
     var outcome = await benchmark.RunAsync(interrupted.Token);
     Console.WriteLine(ReportTable.Render(benchmark, outcome));
-    var met = outcome.Ratio is { } ratio && benchmark.Goal.IsMetBy(ratio);
-    Console.WriteLine(
-        $"{benchmark.Name} ratio={outcome.Ratio?.ToString("0.00", CultureInfo.InvariantCulture) ?? "none"} goal={benchmark.Goal} {(met ? "met" : "short")}");
+    var met = benchmark.Goal.IsMetBy(outcome.Ratio);
+    Console.WriteLine($"{benchmark.Name} ratio={outcome.Ratio:0.00} goal={benchmark.Goal} {(met ? "met" : "short")}");
     return met ? 0 : 1;
 }
 catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
 {
     return 130;
+}
+catch (ChildProcessException exception)
+{
+    Console.Error.WriteLine($"{benchmark.Name} could not run: {exception.Message}");
+    return 1;
 }

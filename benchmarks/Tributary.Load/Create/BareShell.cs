@@ -15,6 +15,8 @@ sealed class BareShell(PostgresInstallation installation, LoopPool pool, string 
 
     public string Contestant => "bare shell";
 
+    public double CpuMs => ProcessMeter.EndedChildrenCpuMs();
+
     public async Task<MadeBranch> MakeAsync(string name, CancellationToken cancellationToken)
     {
         var folder = Path.Combine(pool.Path, name);

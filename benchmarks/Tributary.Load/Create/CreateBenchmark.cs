@@ -4,7 +4,7 @@ namespace Tributary.Load.Create;
 
 /// <summary>
 /// How long from the wish for a branch to the first row out of it, against the same steps typed into a shell.
-/// 1. Make a pool and a seed of our own. 2. Let each contestant make a branch in turn. 3. Compare.
+/// 1. Make a pool and a seed for the shell, and a production with the same data for Tributary. 2. Let each contestant make a branch in turn. 3. Compare.
 /// </summary>
 sealed class CreateBenchmark : IBenchmark
 {
@@ -20,25 +20,24 @@ sealed class CreateBenchmark : IBenchmark
 
     public async Task<BenchmarkOutcome> RunAsync(CancellationToken cancellationToken)
     {
-        // Step 1: Make a pool and a seed of our own.
+        // Step 1: Make a pool and a seed for the shell, and a production with the same data for Tributary.
         var installation = PostgresInstallation.FindNewest();
         await using var pool = await LoopPool.CreateAsync(cancellationToken);
         var seed = await SeedDirectory.CreateAsync(installation, pool, cancellationToken);
-        Tally[] tallies = [new Tally(new BareShell(installation, pool, seed))];
+        await using var tributary = await TributaryBranches.StartAsync(installation, pool.Folder, cancellationToken);
+        Tally[] tallies = [new Tally(tributary), new Tally(new BareShell(installation, pool, seed))];
 
         // Step 2: Let each contestant make a branch in turn.
         for (var round = -WarmUpRounds; round < Rounds; round++)
         {
             foreach (var tally in tallies)
-                await tally.RunAsync($"round{round + WarmUpRounds}", counts: round >= 0, cancellationToken);
+                await tally.RunAsync($"bench-{round + WarmUpRounds}", counts: round >= 0, cancellationToken);
         }
 
         // Step 3: Compare.
-        var ours = tallies.FirstOrDefault(tally => tally.Maker.Role == Role.Ours);
-        var ceiling = tallies.First(tally => tally.Maker.Role == Role.Ceiling);
         return new BenchmarkOutcome(
             [.. tallies.SelectMany(tally => tally.Measurements)],
-            ours is null ? null : ours.Whole.P50 / ceiling.Whole.P50,
+            tallies[0].Whole.P50 / tallies[1].Whole.P50,
             $"{SeedDirectory.Description}; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores");
     }
 
@@ -50,8 +49,6 @@ sealed class CreateBenchmark : IBenchmark
         long _memoryBytes;
         int _rounds;
 
-        public IBranchMaker Maker => maker;
-
         public Durations Whole { get; } = new();
 
         public IEnumerable<Measurement> Measurements =>
@@ -62,7 +59,7 @@ sealed class CreateBenchmark : IBenchmark
 
         public async Task RunAsync(string name, bool counts, CancellationToken cancellationToken)
         {
-            var cpuBefore = ProcessMeter.EndedChildrenCpuMs();
+            var cpuBefore = maker.CpuMs;
             MadeBranch made;
             await using (made = await maker.MakeAsync(name, cancellationToken))
                 cancellationToken.ThrowIfCancellationRequested();
@@ -75,8 +72,8 @@ sealed class CreateBenchmark : IBenchmark
                 _parts[step].Add(elapsed);
             }
 
-            // Its processes have ended by now, so the kernel has booked their time on this process.
-            _cpuMs += ProcessMeter.EndedChildrenCpuMs() - cpuBefore;
+            // Its processes have ended by now, so the kernel has booked their time on the one that started them.
+            _cpuMs += maker.CpuMs - cpuBefore;
             _memoryBytes += made.MemoryBytes;
             _rounds++;
         }

@@ -7,6 +7,9 @@ interface IBranchMaker
 
     string Contestant { get; }
 
+    /// <summary>Processor time that it has used so far for all its branches, in milliseconds; those that are not removed yet may be missing.</summary>
+    double CpuMs { get; }
+
     /// <summary>Makes one branch and reads the first row from it with one query.</summary>
     Task<MadeBranch> MakeAsync(string name, CancellationToken cancellationToken);
 }

@@ -22,12 +22,18 @@ static class SeedDirectory
         (await ChildProcesses.RunAsync(new ChildProcessSpec("chattr", ["+C", seed]), cancellationToken)).EnsureSucceeded("chattr");
         await using var server = await PostgresServer.CreateAsync(
             installation, seed, ["shared_buffers = 16MB", "max_wal_size = 256MB", "fsync = on"], cancellationToken);
+        await FillAsync(server, cancellationToken);
+        await server.StopAsync("INT", cancellationToken);
+        return seed;
+    }
+
+    /// <summary>Loads the data into a running server.</summary>
+    public static async Task FillAsync(PostgresServer server, CancellationToken cancellationToken)
+    {
         var load = await ChildProcesses.RunAsync(
-            new ChildProcessSpec(installation.Program("pgbench"),
+            new ChildProcessSpec(server.Installation.Program("pgbench"),
                 ["--initialize", "--quiet", $"--scale={PgbenchScale}", "--host", server.SocketDirectory, "--port", $"{server.Port}", "--username=postgres", "postgres"]),
             cancellationToken);
         load.EnsureSucceeded("pgbench --initialize");
-        await server.StopAsync("INT", cancellationToken);
-        return seed;
     }
 }
