@@ -41,6 +41,16 @@ quietly() {
   echo "$what: done in $((SECONDS - started)) s."
 }
 
+# The platform is named so that the native build has folders of its own: without it, it writes its settings over those of the ordinary
+# build, whose program then does not start.
+platform() {
+  case $(uname -m) in
+    x86_64) echo linux-x64 ;;
+    aarch64) echo linux-arm64 ;;
+    *) echo "There is no NativeAOT compiler for $(uname -m)." >&2 && return 1 ;;
+  esac
+}
+
 # The native binary. Nothing runs when no source is newer than it; folders count, so that a deleted file is noticed.
 publish_binary() {
   require_sdk
@@ -48,7 +58,7 @@ publish_binary() {
     return
   fi
   quietly "Building the native binary" publish.log \
-    dotnet publish "$repo_root/src/Tributary.Cli" -c "$configuration" -o "$repo_root/artifacts/publish"
+    dotnet publish "$repo_root/src/Tributary.Cli" -c "$configuration" -r "$(platform)" -o "$repo_root/artifacts/publish"
   touch "$binary"
 }
 

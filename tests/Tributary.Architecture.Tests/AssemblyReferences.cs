@@ -106,7 +106,8 @@ sealed class AssemblyReferences : IDisposable
                     Collect(collector, MetadataTokens.EntityHandle(code.ReadInt32()));
                     break;
                 case OperandType.InlineSwitch:
-                    code.Offset += 4 * code.ReadInt32();
+                    var targets = code.ReadInt32(); // Read apart: "Offset += … ReadInt32()" would take the offset from before the read.
+                    code.Offset += 4 * targets;
                     break;
                 default:
                     code.Offset += OperandBytes(instruction.OperandType);

@@ -78,9 +78,14 @@ public sealed partial class DocumentationTests
 
     static async Task<string> HelpAsync(string command)
     {
-        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
-        foreach (var argument in (string[])[Path.Combine(AppContext.BaseDirectory, "tributary.dll"), .. command.Split(' '), "--help"])
-            start.ArgumentList.Add(argument);
+        // ./test names the native binary; a test that is run by itself has the one that it was built with.
+        var native = Environment.GetEnvironmentVariable("TRIBUTARY_BINARY");
+        string[] arguments = [.. command.Split(' '), "--help"];
+        var start = native is null
+            ? new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "tributary.dll"), .. arguments])
+            : new ProcessStartInfo(native, arguments);
+        start.RedirectStandardOutput = true;
+        start.RedirectStandardError = true;
         using var process = Process.Start(start)!;
         var error = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
         var output = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
