@@ -1,0 +1,44 @@
+using Tributary.Load;
+using Tributary.Load.Create;
+using Tributary.Postgres.Programs;
+
+IBenchmark[] benchmarks = [new CreateBenchmark()];
+
+using var interrupted = new CancellationTokenSource();
+Console.CancelKeyPress += (_, signal) =>
+{
+    // The benchmark's own clean-up ends the process; the second Ctrl-C does so at once.
+    signal.Cancel = !interrupted.IsCancellationRequested;
+    interrupted.Cancel();
+};
+
+if (args is ["list"])
+{
+    foreach (var known in benchmarks)
+        Console.WriteLine($"{known.Name,-10} {known.Work} ({known.Goal.Of} {known.Goal})");
+    return 0;
+}
+
+if (args is not [var name] || benchmarks.SingleOrDefault(known => known.Name == name) is not { } benchmark)
+{
+    Console.Error.WriteLine($"usage: ./bench list | ./bench NAME, where NAME is one of: {string.Join(", ", benchmarks.Select(known => known.Name))}");
+    return 2;
+}
+
+try
+{
+    var outcome = await benchmark.RunAsync(interrupted.Token);
+    Console.WriteLine(ReportTable.Render(benchmark, outcome));
+    var met = benchmark.Goal.IsMetBy(outcome.Ratio);
+    Console.WriteLine($"{benchmark.Name} ratio={outcome.Ratio:0.00} goal={benchmark.Goal} {(met ? "met" : "short")}");
+    return met ? 0 : 1;
+}
+catch (OperationCanceledException) when (interrupted.IsCancellationRequested)
+{
+    return 130;
+}
+catch (ChildProcessException exception)
+{
+    Console.Error.WriteLine($"{benchmark.Name} could not run: {exception.Message}");
+    return 1;
+}
