@@ -38,6 +38,7 @@ public sealed class GatewayListener : IAsyncDisposable
     public GatewayListener(GatewayOptions options, IUpstreamResolver resolver, TimeProvider timeProvider, ILoggerFactory loggerFactory)
     {
         _options = options;
+        Port = options.Port;
         _resolver = resolver;
         _timeProvider = timeProvider;
         _logger = loggerFactory.CreateLogger("Tributary.Gateway");
@@ -45,7 +46,7 @@ public sealed class GatewayListener : IAsyncDisposable
     }
 
     /// <summary>The port in use once bound; before, the one asked for.</summary>
-    public int Port => (_socket?.LocalEndPoint as IPEndPoint)?.Port ?? _options.Port;
+    public int Port { get; private set; }
 
     public GatewayStatus Status => _counters.Snapshot(Port);
 
@@ -111,6 +112,7 @@ public sealed class GatewayListener : IAsyncDisposable
         }
 
         _socket = socket;
+        Port = ((IPEndPoint)socket.LocalEndPoint!).Port;
         Log.Listening(_logger, _options.ListenAddress, Port, _certificate is not null);
         return default;
     }

@@ -27,8 +27,8 @@ public sealed class ConnectTests
         await using var gateway = await TestGateway.StartAsync();
 
         var output = await gateway.PsqlAsync(
-            @"user=postgres options='-c work_mem=5MB -c branch=agent-42 -c search_path=a\\ b'", "SHOW work_mem; SHOW search_path");
+            @"user=postgres options='-c work_mem=5MB -c branch=agent-42 -c DateStyle=ISO,\\ DMY'", "SHOW work_mem; SHOW DateStyle");
 
-        Assert.Equal((0, "5MB\na b", ""), (output.ExitCode, output.Out, output.Error));
+        Assert.Equal((0, "5MB\nISO, DMY", ""), (output.ExitCode, output.Out, output.Error));
     }
 }

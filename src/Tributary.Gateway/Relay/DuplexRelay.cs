@@ -52,6 +52,9 @@ sealed class DuplexRelay(int bufferBytes, Action<int> fromClient, Action<int> to
 
                 if (read == 0)
                     return CopyEnd.SourceEnded;
+
+                // Before the write: whoever has received a byte finds it counted.
+                count(read);
                 try
                 {
                     await target.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
@@ -60,8 +63,6 @@ sealed class DuplexRelay(int bufferBytes, Action<int> fromClient, Action<int> to
                 {
                     return CopyEnd.TargetBroke;
                 }
-
-                count(read);
             }
         }
         catch (OperationCanceledException)

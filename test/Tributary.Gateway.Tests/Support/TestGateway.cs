@@ -47,8 +47,9 @@ sealed class TestGateway : IAsyncDisposable
         return new TestGateway(listener, resolver, server);
     }
 
+    /// <summary>Without encryption: Npgsql tries a second time without it when a connection that prefers it is refused, and a test counts attempts.</summary>
     public string ConnectionString(string database = "postgres", string more = "") =>
-        $"Host=127.0.0.1;Port={Port};Username=postgres;Password={Password};Database={database};Options=-c branch={Branch};{more}";
+        $"Host=127.0.0.1;Port={Port};Username=postgres;Password={Password};Database={database};Options=-c branch={Branch};SSL Mode=Disable;GSS Encryption Mode=Disable;{more}";
 
     public async Task<NpgsqlConnection> OpenAsync(string more = "Pooling=false")
     {
