@@ -50,7 +50,7 @@ static class ShopSchema
     public const string Indexes = """
         CREATE INDEX order_lines_product_idx ON order_lines (product_id, ordered_at) INCLUDE (quantity);
         CREATE INDEX stock_movements_product_idx ON stock_movements (product_id);
-        CREATE INDEX orders_created_idx ON orders (created_at);
+        CREATE INDEX orders_created_idx ON orders (created_at, id);
         CREATE INDEX orders_customer_idx ON orders (customer_id);
         CREATE INDEX products_category_idx ON products (category_id);
         CREATE INDEX price_history_product_idx ON price_history (product_id, valid_from);
