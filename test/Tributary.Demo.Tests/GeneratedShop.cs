@@ -1,6 +1,9 @@
 using Npgsql;
 using Tributary.Demo.Shop;
+using Tributary.Demo.Tests;
 using Tributary.Testing;
+
+[assembly: AssemblyFixture(typeof(GeneratedShop))]
 
 namespace Tributary.Demo.Tests;
 
@@ -8,6 +11,9 @@ namespace Tributary.Demo.Tests;
 public sealed class GeneratedShop : IAsyncLifetime
 {
     public static readonly DateTimeOffset Until = new(2026, 3, 18, 15, 30, 0, TimeSpan.Zero);
+
+    // A database is copied only while nobody is connected to it, so tests read a copy of this one.
+    string _pristine = "";
 
     public string ConnectionString { get; private set; } = "";
 
@@ -18,9 +24,10 @@ public sealed class GeneratedShop : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         var server = await TestServers.SharedAsync();
-        ConnectionString = await server.NewDatabaseAsync("shop") + ";Pooling=false";
-        Summary = await new ShopGenerator(ConnectionString, Narrator, TimeProvider.System)
+        _pristine = await server.NewDatabaseAsync("shop") + ";Pooling=false";
+        Summary = await new ShopGenerator(_pristine, Narrator, TimeProvider.System)
             .GenerateAsync(new ShopOptions { Orders = 20_000, Until = Until }, CancellationToken.None);
+        ConnectionString = await CopyAsync("read");
     }
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
@@ -40,7 +47,7 @@ public sealed class GeneratedShop : IAsyncLifetime
     {
         var server = await TestServers.SharedAsync();
         var name = $"{prefix}_{Guid.NewGuid():N}"[..24];
-        var template = new NpgsqlConnectionStringBuilder(ConnectionString).Database;
+        var template = new NpgsqlConnectionStringBuilder(_pristine).Database;
         await using var connection = new NpgsqlConnection(server.ConnectionString() + ";Pooling=false");
         await connection.OpenAsync(TestContext.Current.CancellationToken);
         await using var command = new NpgsqlCommand($"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy", connection);

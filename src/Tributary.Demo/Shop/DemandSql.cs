@@ -89,21 +89,26 @@ sealed class DemandSql(ShopOptions options)
         """;
 
     public string Demand => $"""
+        CREATE TEMP TABLE day AS
+        SELECT d, (ARRAY[0.95, 0.85, 0.88, 0.92, 1.10, 1.35, 1.25])[extract(isodow FROM ({FirstDayLiteral} + d * interval '1 day') AT TIME ZONE 'UTC')::int]::float8
+            * (1 + 0.0015 * d)::float8 * exp(0.06 * pg_temp.z(d, 10)) * CASE WHEN d = {options.Days - 1} THEN {LastDayShare.ToString("R", CultureInfo.InvariantCulture)}::float8 ELSE 1 END AS traffic
+        FROM generate_series(0, {options.Days - 1}) AS d;
+        ANALYZE day;
+
+        CREATE TEMP TABLE expected AS
+        WITH ranged AS (
+            SELECT product_id, price, from_day, lead(from_day, 1, {options.Days}) OVER (PARTITION BY product_id ORDER BY n) AS to_day,
+                   p.weight * power((price / p.list_price)::float8, p.elasticity) AS base
+            FROM period JOIN plan p ON p.id = product_id)
+        SELECT r.product_id, day.d, r.price,
+               r.base * day.traffic * exp(0.12 * pg_temp.z(r.product_id::bigint * 1000 + day.d, 12)) AS mean
+        FROM ranged r CROSS JOIN LATERAL generate_series(r.from_day, r.to_day - 1) AS n JOIN day ON day.d = n;
+
         CREATE TEMP TABLE cell AS
-        WITH day AS (
-            SELECT d, (ARRAY[0.95, 0.85, 0.88, 0.92, 1.10, 1.35, 1.25])[extract(isodow FROM ({FirstDayLiteral} + d * interval '1 day') AT TIME ZONE 'UTC')::int]
-                * (1 + 0.0015 * d) * exp(0.06 * pg_temp.z(d, 10)) * CASE WHEN d = {options.Days - 1} THEN {LastDayShare.ToString("R", CultureInfo.InvariantCulture)} ELSE 1 END AS traffic
-            FROM generate_series(0, {options.Days - 1}) AS d),
-        ranged AS (
-            SELECT product_id, price, from_day, lead(from_day, 1, {options.Days}) OVER (PARTITION BY product_id ORDER BY n) AS to_day FROM period),
-        expected AS (
-            SELECT r.product_id, day.d, r.price,
-                   p.weight * power((r.price / p.list_price)::float8, p.elasticity) * day.traffic * exp(0.12 * pg_temp.z(r.product_id::bigint * 1000 + day.d, 12)) AS mean
-            FROM ranged r JOIN plan p ON p.id = r.product_id JOIN day ON day.d >= r.from_day AND day.d < r.to_day),
-        scale AS (SELECT {options.Orders} * 3.0::float8 / sum(mean) AS factor FROM expected)
         SELECT product_id, d, price, mean * factor AS mean,
                pg_temp.poisson(mean * factor, pg_temp.u(product_id::bigint * 1000 + d, 14), pg_temp.z(product_id::bigint * 1000 + d, 15)) AS lines
-        FROM expected, scale;
+        FROM expected, (SELECT {options.Orders} * 3.0::float8 / sum(mean ORDER BY product_id, d) AS factor FROM expected) AS scale;
+        ANALYZE cell;
         """;
 
     static double[] Cumulate(double[] weights)
