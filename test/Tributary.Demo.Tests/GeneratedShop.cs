@@ -26,7 +26,7 @@ public sealed class GeneratedShop : IAsyncLifetime
         var server = await TestServers.SharedAsync();
         _pristine = await server.NewDatabaseAsync("shop") + ";Pooling=false";
         Summary = await new ShopGenerator(_pristine, Narrator, TimeProvider.System)
-            .GenerateAsync(new ShopOptions { Orders = 20_000, Until = Until }, CancellationToken.None);
+            .GenerateAsync(new ShopOptions { Orders = 20_000, OrdersUntilAsked = 0, Until = Until }, CancellationToken.None);
         ConnectionString = await CopyAsync("read");
     }
 

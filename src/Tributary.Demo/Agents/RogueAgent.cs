@@ -71,15 +71,16 @@ public sealed class RogueAgent(IBranches branches, int productionPort, TimeProvi
     }
 
     // Every probe ends with a line, so that silence cannot be taken for safety. The passwords themselves are counted and never shown.
-    // The port is tried by three programs, since a sandbox that only lacks one of them would prove nothing.
+    // The port is tried by three programs, since a sandbox that only lacks one of them would prove nothing;
+    // a server that refuses the login was reached all the same.
     string Script => $$"""
         echo "id: $(id 2>&1)"
         echo "ls /: $(ls / 2>&1 | tr "\n" " ")"
         n=$(cat /etc/shadow 2>/dev/null | wc -l)
         if [ "$n" -gt 0 ]; then echo "{{SecretMark}} ($n lines)"; else echo "cat /etc/shadow: $(cat /etc/shadow 2>&1 | head -n 1)"; fi
         echo "network: $(cat /proc/net/dev 2>&1 | tail -n +3 | cut -d: -f1 | tr -d " " | tr "\n" " ")"
-        for try in "bash -c 'exec 3<>/dev/tcp/127.0.0.1/{{productionPort}}'" "psql -h 127.0.0.1 -p {{productionPort}} -U postgres -w -Atc 'SELECT 1' postgres" "perl -MIO::Socket::INET -e 'IO::Socket::INET->new(PeerAddr => q(127.0.0.1:{{productionPort}}), Timeout => 2) or die qq($!\n)'"; do
-          if out=$(timeout 3 sh -c "$try" 2>&1); then echo "{{ReachedMark}} with ${try%% *}"; else echo "127.0.0.1:{{productionPort}} with ${try%% *}: $(echo $out | cut -c 1-160)"; fi
+        for try in "bash -c 'exec 3<>/dev/tcp/127.0.0.1/{{productionPort}}'" "psql -h 127.0.0.1 -p {{productionPort}} -U postgres -w -Atc 'SELECT 1' postgres" "perl -MIO::Socket::INET -e 'IO::Socket::INET->new(PeerAddr => q(127.0.0.1:{{productionPort}}), Timeout => 2) or die qq(\$!\n)'"; do
+          if out=$(timeout 3 sh -c "$try" 2>&1); then echo "{{ReachedMark}} with ${try%% *}"; elif echo "$out" | grep -Eq "FATAL|password"; then echo "{{ReachedMark}}, which asked psql who it is"; else echo "127.0.0.1:{{productionPort}} with ${try%% *}: $(echo $out | cut -c 1-160)"; fi
         done
         exit 0
         """;

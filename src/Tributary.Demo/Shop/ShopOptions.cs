@@ -24,6 +24,12 @@ public sealed record ShopOptions
     /// <summary>Products; at least 1,900 so that SKU-7891 exists. Default 2,400.</summary>
     public int Products { get; init; } = 2_400;
 
+    /// <summary>
+    /// Orders that will have arrived, faster than the history's pace, when an agent asks about SKU-7891; their share of the excess is laid on top.
+    /// Default 2,500: fifty seconds of arrivals at fifty a second.
+    /// </summary>
+    public int OrdersUntilAsked { get; init; } = 2_500;
+
     /// <exception cref="ArgumentException">A value lies outside its range; the message names it.</exception>
     public void Validate()
     {
@@ -31,6 +37,8 @@ public sealed record ShopOptions
             throw new ArgumentException($"The shop cannot have {Orders:N0} orders: choose from {OrdersMin:N0} to {OrdersMax:N0}.");
         if (Seed < 0)
             throw new ArgumentException($"The seed {Seed} is negative: choose 0 or more.");
+        if (OrdersUntilAsked < 0)
+            throw new ArgumentException($"The orders until the question cannot be {OrdersUntilAsked}: choose 0 or more.");
         if (Days is < 60 or > 730)
             throw new ArgumentException($"The shop cannot have {Days} days of history: choose from 60 to 730.");
         if (Products is < 1_900 or > 9_000)

@@ -1,3 +1,5 @@
+using Npgsql;
+using Tributary.Demo.Agents;
 using Tributary.Demo.Shop;
 using Tributary.Testing;
 
@@ -95,7 +97,7 @@ public sealed class ShopGeneratorTests(GeneratedShop shop)
     public async Task Sku_7891_has_an_excess_and_so_have_fifty_more()
     {
         Assert.True(await shop.ScalarAsync<bool>("SELECT stock > target_stock AND price > cost FROM products WHERE sku = 'SKU-7891'"));
-        Assert.Equal(50, (await Demo.Agents.AgentFleet.PickSkusAsync(shop.ConnectionString, 50, TestContext.Current.CancellationToken)).Distinct().Count());
+        Assert.Equal(50, (await AgentFleet.PickSkusAsync(shop.ConnectionString, 50, TestContext.Current.CancellationToken)).Distinct().Count());
     }
 
     [Fact]
@@ -119,12 +121,28 @@ public sealed class ShopGeneratorTests(GeneratedShop shop)
     public async Task Default_scale_is_ready_within_thirty_seconds_with_fsync_on()
     {
         await using var server = await TestServers.StartAsync(["fsync = on", "synchronous_commit = on", "shared_buffers = 128MB", "wal_level = logical"]);
-        var summary = await new ShopGenerator(await server.NewDatabaseAsync("full"), new RecordingNarrator(), TimeProvider.System)
+        var database = await server.NewDatabaseAsync("full") + ";Pooling=false";
+        var summary = await new ShopGenerator(database, new RecordingNarrator(), TimeProvider.System)
             .GenerateAsync(new ShopOptions { Until = TimeProvider.System.GetUtcNow() }, TestContext.Current.CancellationToken);
+
+        TestContext.Current.TestOutputHelper!.WriteLine(summary.ToString());
+        await using var connection = new NpgsqlConnection(database);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        var now = TimeProvider.System.GetUtcNow();
+        for (var round = 0; round < 3; round++)
+        {
+            var start = TimeProvider.System.GetTimestamp();
+            var history = await DemandHistoryReader.ReadAsync(connection, "SKU-7891", now, TestContext.Current.CancellationToken);
+            var read = TimeProvider.System.GetElapsedTime(start);
+            var model = new ForecastModel(history!, now);
+            var (plain, changed) = (model.At(history!.Product.Price, history.Product), model.At(0.88 * history.Product.Price, history.Product));
+            TestContext.Current.TestOutputHelper!.WriteLine(
+                $"read {read.TotalMilliseconds:F0} ms, with model {TimeProvider.System.GetElapsedTime(start).TotalMilliseconds:F0} ms; {model.OwnElasticity} {model.CategoryElasticity} {model.Elasticity}; {plain}; {changed}");
+        }
 
         // Fields 16 and 17 of the postmaster's stat are the CPU time of the backends that it has reaped, in hundredths of a second.
         var stat = (await File.ReadAllTextAsync($"/proc/{server.ProcessId}/stat", TestContext.Current.CancellationToken)).Split(' ');
-        TestContext.Current.TestOutputHelper!.WriteLine($"{summary}, CPU {(int.Parse(stat[15]) + int.Parse(stat[16])) / 100.0:F1} s");
+        TestContext.Current.TestOutputHelper!.WriteLine($"CPU of ended backends: {(int.Parse(stat[15]) + int.Parse(stat[16])) / 100.0:F1} s");
         Assert.InRange(summary.Elapsed.TotalSeconds, 0, 30);
         Assert.InRange(summary.DatabaseBytes / 1048576, 350, 500);
     }
