@@ -13,13 +13,27 @@ public sealed record StreamStatusResponse
     /// <summary>The target, without its password.</summary>
     public string? Target { get; init; }
 
-    /// <summary>Rows of the first copy that are in the target.</summary>
+    /// <summary>Tables whose existing rows are in the target.</summary>
+    public int TablesCopied { get; init; }
+
+    /// <summary>Tables to copy; 0 until they are counted, and when nothing had to be copied.</summary>
+    public int TablesTotal { get; init; }
+
+    /// <summary>Existing rows that were copied.</summary>
     public long RowsCopied { get; init; }
+
+    /// <summary>Existing rows by production's statistics; 0 when it has none.</summary>
+    public long RowsEstimated { get; init; }
 
     /// <summary>Changes that the target has made durable.</summary>
     public long ChangesApplied { get; init; }
 
     public long TransactionsApplied { get; init; }
+
+    /// <summary>Updates and deletes that found no row in the target.</summary>
+    public long MissingRows { get; init; }
+
+    public int Reconnections { get; init; }
 
     /// <summary>Bytes of production's log that the target has not confirmed.</summary>
     public long? LagBytes { get; init; }

@@ -11,10 +11,13 @@ public sealed class StateLock : IDisposable
     readonly FileStream _file;
     readonly string _pidFile;
 
-    StateLock(FileStream file, string pidFile)
+    readonly bool _madeFolder;
+
+    StateLock(FileStream file, string pidFile, bool madeFolder)
     {
         _file = file;
         _pidFile = pidFile;
+        _madeFolder = madeFolder;
     }
 
     /// <summary>Takes the lock, making the folder when it is missing; on failure says who holds it or why the folder does not serve.</summary>
@@ -24,11 +27,12 @@ public sealed class StateLock : IDisposable
         failure = null;
         try
         {
+            var madeFolder = !Directory.Exists(stateDirectory);
             Directory.CreateDirectory(stateDirectory);
             // FileShare.None takes flock(2), which belongs to the open file and ends with it.
             var file = new FileStream(Path.Combine(stateDirectory, "tributary.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(pidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
-            return new StateLock(file, pidFile);
+            return new StateLock(file, pidFile, madeFolder);
         }
         catch (UnauthorizedAccessException)
         {
@@ -54,6 +58,16 @@ public sealed class StateLock : IDisposable
     {
         File.Delete(_pidFile);
         _file.Dispose();
+    }
+
+    /// <summary>After <see cref="Dispose"/>: removes the folder when this lock made it and nothing else was put into it.</summary>
+    public void RemoveFolderIfMade()
+    {
+        var folder = Path.GetDirectoryName(_pidFile)!;
+        if (!_madeFolder || Directory.EnumerateFileSystemEntries(folder).Any(entry => entry != _file.Name))
+            return;
+        File.Delete(_file.Name);
+        Directory.Delete(folder);
     }
 
     // EWOULDBLOCK of flock reaches us as a bare IOException whose code is the error number (11 on Linux); other failures have types or other codes.

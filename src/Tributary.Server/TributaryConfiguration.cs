@@ -52,6 +52,12 @@ public sealed record GatewayConfiguration
     public string? TlsCertificate { get; init; }
 
     public string? TlsKey { get; init; }
+
+    /// <summary>With <c>branches.example.com</c>, the TLS host name <c>NAME.branches.example.com</c> names branch NAME. Default: none.</summary>
+    public string? HostSuffix { get; init; }
+
+    /// <summary>Client connections at once. Default 1,000.</summary>
+    public int ConnectionsMax { get; init; } = 1000;
 }
 
 public sealed record ApiConfiguration

@@ -19,7 +19,7 @@ static class ConfigurationKeys
             "driver", "pool-size", "slot", "seed-interval", "seeds-kept", "idle-timeout", "branches-max", "running-max", "starts-at-once-max",
             "start-timeout", "shared-buffers", "owner-role",
         ],
-        ["gateway"] = ["listen", "tls-certificate", "tls-key"],
+        ["gateway"] = ["listen", "tls-certificate", "tls-key", "host-suffix", "connections-max"],
         ["api"] = ["socket", "listen"],
     };
 

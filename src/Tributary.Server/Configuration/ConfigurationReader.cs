@@ -127,7 +127,7 @@ public sealed class ConfigurationReader
         {
             var nameText = section.Scalar("name");
             var name = _scalars.Matching(
-                nameText, ScalarText.StreamName(), "a stream name; use at most 40 lower-case letters, digits, hyphens and underscores, beginning with a letter", "");
+                nameText, ScalarText.StreamName(), "a stream name; use at most 40 lower-case letters, digits and underscores", "");
             if (!section.Has("name"))
                 _context.Add(section.Here with { Path = section.KeyPath("name") }, "a stream needs a name");
             else if (name.Length > 0 && !seen.Add(name))
@@ -189,6 +189,8 @@ public sealed class ConfigurationReader
             Listen = listen!,
             TlsCertificate = _scalars.ExistingFile(section.Scalar("tls-certificate")),
             TlsKey = _scalars.ExistingFile(section.Scalar("tls-key")),
+            HostSuffix = section.Scalar("host-suffix")?.Text,
+            ConnectionsMax = _scalars.Number(section.Scalar("connections-max"), 1, 100_000, defaults.ConnectionsMax),
         };
     }
 

@@ -11,8 +11,8 @@ static partial class ScalarText
     [GeneratedRegex("^[a-z0-9_]{1,63}$")]
     public static partial Regex SlotName();
 
-    /// <summary>The name of a stream: it becomes part of a slot's and a publication's name.</summary>
-    [GeneratedRegex("^[a-z][a-z0-9_-]{0,39}$")]
+    /// <summary>The name of a stream: with <c>tributary_</c> before it, it names a slot and a publication.</summary>
+    [GeneratedRegex("^[a-z0-9_]{1,40}$")]
     public static partial Regex StreamName();
 
     [GeneratedRegex(@"^[1-9][0-9]*(kB|MB|GB)$")]
