@@ -5,7 +5,6 @@ using Tributary.Gateway;
 using Tributary.Server.Adapters;
 using Tributary.Server.Api;
 using Tributary.Server.Diagnosis;
-using Tributary.Streaming;
 using Tributary.Streaming.Hosting;
 
 namespace Tributary.Server.Hosting;
