@@ -16,4 +16,7 @@ public sealed record ConfigurationOverrides
 
     /// <summary>Turns branching on with its defaults when there is no file to say so.</summary>
     public bool Branching { get; init; }
+
+    /// <summary>Leaves branching out although the file has it.</summary>
+    public bool NoBranching { get; init; }
 }

@@ -91,6 +91,9 @@ public sealed class ConfigurationReader
         var source = ReadSource(root);
         var streams = ReadStreams(root);
         var branching = root.Has("branching") || _overrides.Branching ? ReadBranching(root.Section("branching", "branching"), state, source) : null;
+        // It is read also when it is left out, so that its errors are told.
+        if (_overrides.NoBranching)
+            branching = null;
         var gateway = ReadGateway(root.Section("gateway", "gateway"));
         var api = ReadApi(root.Section("api", "api"), state);
         if (streams.Count == 0 && branching is null && _context.Errors.Count == 0)

@@ -106,7 +106,7 @@ public sealed class ServerHost : IAsyncDisposable
             return notOpened;
 
         // Step 4: bind the gateway.
-        if (_branching is not null && BindGateway(_branching.Manager) is { } notBound)
+        if (_branching is not null && await BindGatewayAsync(_branching.Manager, cancellationToken) is { } notBound)
             return notBound;
         foreach (var stream in Configuration.Streams)
             _streams.Add(new StreamPart(stream, StreamFactory.Create(Preflight.Options(Configuration.Source, stream), _timeProvider, _loggerFactory), _timeProvider, _logger));
