@@ -18,7 +18,7 @@ static class CommandLineRoot
             DoctorCommand.Build(),
             new Command("stream", "Stream production's rows to another Postgres")
             {
-                StreamRunCommand.Build(), StreamStatusCommand.Build(), StreamCheckCommand.Build(), StreamDestroyCommand.Build(),
+                StreamRunCommand.Build(), StreamStatusCommand.Build(), 
             },
             new Command("branch", "Make, show, enter and delete branches")
             {

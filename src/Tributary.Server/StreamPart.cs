@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Contracts;
 using Tributary.Streaming;
-using Tributary.Streaming.Hosting;
 
 namespace Tributary.Server;
 

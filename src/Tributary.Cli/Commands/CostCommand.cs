@@ -2,7 +2,6 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Tributary.Contracts;
-using Tributary.Contracts.Client;
 using Tributary.Contracts.Costs;
 
 namespace Tributary.Cli.Commands;

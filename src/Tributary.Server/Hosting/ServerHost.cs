@@ -134,13 +134,18 @@ public sealed class ServerHost : IAsyncDisposable
             "'tributary doctor' checks the machine");
     }
 
-    StartupFailure? BindGateway(BranchManager manager)
+    async Task<StartupFailure?> BindGatewayAsync(BranchManager manager, CancellationToken cancellationToken)
     {
         var listener = new GatewayListener(GatewayPart.Options(Configuration.Gateway), new BranchUpstreamResolver(manager), _timeProvider, _loggerFactory);
         _gateway = new GatewayPart(Configuration.Gateway, listener, _timeProvider, _logger);
-        return listener.Bind() is { } error
-            ? new StartupFailure(StartupFailureKind.PortTaken, error, "stop what listens there ('ss -ltnp' shows it), or choose another with --listen or 'gateway.listen'")
-            : null;
+        var bound = await listener.BindAsync(cancellationToken);
+        if (bound.Succeeded)
+            return null;
+        // A port that is free after all means that the certificate was the trouble.
+        var portServes = MachineChecks.GatewayPort(Configuration.Gateway.Listen).Outcome == CheckOutcome.Ok;
+        return new StartupFailure(
+            portServes ? StartupFailureKind.BadCertificate : StartupFailureKind.PortTaken, bound.Error!,
+            portServes ? "check tls-certificate and tls-key under 'gateway:'" : "choose another address with --listen or 'gateway.listen'");
     }
 
     ServerView View() => new(
