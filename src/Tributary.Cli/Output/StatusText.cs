@@ -1,0 +1,55 @@
+using Tributary.Contracts;
+
+namespace Tributary.Cli.Output;
+
+/// <summary>The server's status as text.</summary>
+static class StatusText
+{
+    public static void Status(StatusResponse status, TextWriter output)
+    {
+        var (branching, gateway) = (status.Branching, status.Gateway);
+        TextTable.Write(
+            output,
+            ("tributary", $"{status.Version}, pid {status.ProcessId}, up {Words.Milliseconds(status.UptimeSeconds * 1000)}, {Words.Bytes(status.ResidentBytes)} resident"),
+            ("source", status.Source),
+            ("state", status.StateDirectory),
+            ("gateway", State(gateway.State, gateway.Error) + (gateway.Port is { } port ? $", {gateway.Host}:{port}, {gateway.Connections} connections{(gateway.Tls ? ", TLS" : "")}" : "")),
+            ("branching", Branching(branching)),
+            ("seeds", branching.Seeds.Count == 0 ? null : $"{branching.Seeds.Count}, the newest at {branching.Seeds[0].Lsn} of {branching.Seeds[0].DataTime:HH:mm:ss}Z"),
+            ("pool", branching.PoolUsedBytes is { } used ? $"{Words.Bytes(used)} of {Words.Bytes(branching.PoolBytesMax ?? 0)}; branches alone {Words.Bytes(branching.BranchesExclusiveBytes ?? 0)}" : null));
+        if (status.Streams.Count > 0)
+        {
+            output.WriteLine();
+            Streams(status.Streams, output);
+        }
+    }
+
+    public static void Streams(IReadOnlyList<StreamStatusResponse> streams, TextWriter output)
+    {
+        if (streams.Count == 0)
+        {
+            output.WriteLine("no streams are configured");
+            return;
+        }
+
+        TextTable.Write(
+            output, ["STREAM", "STATE", "COPIED ROWS", "CHANGES", "LAG P50", "LAG P99", "BEHIND", "TARGET"],
+            streams.Select(stream => new[]
+            {
+                stream.Name, stream.State == PartState.Running ? stream.Phase ?? "running" : Words.Name(stream.State), $"{stream.RowsCopied:N0}", $"{stream.ChangesApplied:N0}",
+                stream.LagMsP50 is { } p50 ? Words.Milliseconds(p50) : "-", stream.LagMsP99 is { } p99 ? Words.Milliseconds(p99) : "-",
+                stream.LagBytes is { } behind ? Words.Bytes(behind) : "-", stream.Target ?? "-",
+            }));
+        foreach (var stream in streams.Where(stream => stream.Error is not null))
+            output.WriteLine($"{stream.Name}: {stream.Error}");
+    }
+
+    static string Branching(BranchingStatusResponse branching) => branching.State == PartState.Off ? "off" : string.Concat(
+        State(branching.State, branching.Error),
+        $", {branching.Driver}, {branching.Phase}",
+        branching.BaseBackupPercent is { } percent ? $" {percent:0} %" : "",
+        branching.MainLsn is { } lsn ? $" at {lsn}" : "",
+        $", {branching.Branches} branches, {branching.Running} running");
+
+    static string State(PartState state, string? error) => error is null ? Words.Name(state) : $"{Words.Name(state)}: {error}";
+}

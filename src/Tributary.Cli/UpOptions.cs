@@ -1,0 +1,17 @@
+using System.CommandLine;
+
+namespace Tributary.Cli;
+
+/// <summary>Options that say what to run.</summary>
+static class UpOptions
+{
+    public static readonly Option<string?> Source = new("--source") { Description = "Production's URL (also TRIBUTARY_SOURCE_URL)", HelpName = "url" };
+
+    public static readonly Option<string?> Replica = new("--replica") { Description = "A Postgres to stream the rows to, as a stream named 'replica'", HelpName = "url" };
+
+    public static readonly Option<string?> State = new("--state") { Description = "The folder for pool, catalog, keys and socket (also TRIBUTARY_STATE)", HelpName = "folder" };
+
+    public static readonly Option<string?> Listen = new("--listen") { Description = "Where branches are reached (also TRIBUTARY_GATEWAY_LISTEN) [default: 127.0.0.1:6432]", HelpName = "address:port" };
+
+    public static readonly Option<bool> NoBranching = new("--no-branching") { Description = "Only stream: no pool, no gateway" };
+}

@@ -1,0 +1,14 @@
+namespace Tributary.Contracts;
+
+/// <summary>Asks for a branch.</summary>
+public sealed record BranchCreateRequest
+{
+    /// <summary>A DNS label; when it is absent the server makes a name such as <c>calm-otter-4821</c>.</summary>
+    public string? Name { get; init; }
+
+    /// <summary>
+    /// Any text of at most 128 characters. A second request with the same key answers the branch that the first one made, so that a client
+    /// may repeat a request whose answer it lost. The server remembers the last 1,024 keys, until it ends.
+    /// </summary>
+    public string? IdempotencyKey { get; init; }
+}

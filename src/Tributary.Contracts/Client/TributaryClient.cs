@@ -1,0 +1,124 @@
+using System.Net.Http.Json;
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Tributary.Contracts.Costs;
+
+namespace Tributary.Contracts.Client;
+
+/// <summary>
+/// Speaks to a running server over its Unix socket. Refusals, and a server that is not there, are values; an exception is a bug or the
+/// caller's cancellation. Safe for use from several threads; the owner disposes it.
+/// </summary>
+public sealed class TributaryClient : IDisposable
+{
+    /// <summary>Long enough for a branch that must wait for a seed; a server that is stuck does not hold the caller for ever.</summary>
+    static readonly TimeSpan RequestTimeout = TimeSpan.FromMinutes(2);
+
+    readonly string _socketPath;
+    readonly HttpClient _http;
+
+    public TributaryClient(string socketPath)
+    {
+        _socketPath = socketPath;
+        var handler = new SocketsHttpHandler
+        {
+            ConnectCallback = async (_, cancellationToken) =>
+            {
+                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                try
+                {
+                    await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellationToken);
+                    return new NetworkStream(socket, ownsSocket: true);
+                }
+                catch
+                {
+                    socket.Dispose();
+                    throw;
+                }
+            },
+        };
+        _http = new HttpClient(handler) { BaseAddress = new Uri("http://tributary/"), Timeout = RequestTimeout };
+    }
+
+    public Task<ApiResult<StatusResponse>> GetStatusAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/status", ContractsJson.Default.StatusResponse, cancellationToken);
+
+    public Task<ApiResult<StreamListResponse>> ListStreamsAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/streams", ContractsJson.Default.StreamListResponse, cancellationToken);
+
+    public Task<ApiResult<DoctorResponse>> GetDoctorAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/doctor", ContractsJson.Default.DoctorResponse, cancellationToken);
+
+    public Task<ApiResult<BranchListResponse>> ListBranchesAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/branches", ContractsJson.Default.BranchListResponse, cancellationToken);
+
+    public Task<ApiResult<BranchResponse>> GetBranchAsync(string name, CancellationToken cancellationToken) =>
+        GetAsync($"v1/branches/{Uri.EscapeDataString(name)}", ContractsJson.Default.BranchResponse, cancellationToken);
+
+    public Task<ApiResult<BranchResponse>> CreateBranchAsync(BranchCreateRequest request, CancellationToken cancellationToken) =>
+        PostAsync("v1/branches", request, ContractsJson.Default.BranchCreateRequest, ContractsJson.Default.BranchResponse, cancellationToken);
+
+    /// <summary>Answers the branch as it was.</summary>
+    public Task<ApiResult<BranchResponse>> DeleteBranchAsync(string name, CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Delete, $"v1/branches/{Uri.EscapeDataString(name)}", null, ContractsJson.Default.BranchResponse, cancellationToken);
+
+    public Task<ApiResult<CostResponse>> ComputeCostAsync(CostRequest request, CancellationToken cancellationToken) =>
+        PostAsync("v1/cost", request, ContractsJson.Default.CostRequest, ContractsJson.Default.CostResponse, cancellationToken);
+
+    public void Dispose() => _http.Dispose();
+
+    Task<ApiResult<T>> GetAsync<T>(string path, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+        where T : class => SendAsync(HttpMethod.Get, path, null, type, cancellationToken);
+
+    Task<ApiResult<T>> PostAsync<TBody, T>(string path, TBody body, JsonTypeInfo<TBody> bodyType, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+        where T : class => SendAsync(HttpMethod.Post, path, JsonContent.Create(body, bodyType), type, cancellationToken);
+
+    async Task<ApiResult<T>> SendAsync<T>(HttpMethod method, string path, HttpContent? body, JsonTypeInfo<T> type, CancellationToken cancellationToken)
+        where T : class
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = body };
+        try
+        {
+            using var response = await _http.SendAsync(request, cancellationToken);
+            if (response.IsSuccessStatusCode && await response.Content.ReadFromJsonAsync(type, cancellationToken) is { } value)
+                return new ApiResult<T>(value, null);
+            var problem = await response.Content.ReadFromJsonAsync(ContractsJson.Default.ProblemResponse, cancellationToken);
+            return new ApiResult<T>(null, problem ?? NotTributary((int)response.StatusCode));
+        }
+        catch (JsonException)
+        {
+            return new ApiResult<T>(null, NotTributary(0));
+        }
+        catch (HttpRequestException exception)
+        {
+            return new ApiResult<T>(null, Unreachable(exception));
+        }
+        catch (TaskCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return new ApiResult<T>(null, new ProblemResponse(
+                "No answer", 0, $"the server behind {_socketPath} did not answer within {RequestTimeout.TotalSeconds:0} s", ProblemCodes.ServerUnreachable,
+                "look at the server's log; 'tributary status' says what it does"));
+        }
+    }
+
+    ProblemResponse NotTributary(int status) => new(
+        "Unexpected answer", status, $"what listens on {_socketPath} does not answer as this version of tributary does", ProblemCodes.ServerUnreachable,
+        "use the same version of tributary for the server and the command line");
+
+    ProblemResponse Unreachable(HttpRequestException exception)
+    {
+        var socketError = (exception.InnerException as SocketException)?.SocketErrorCode;
+        var (why, hint) = socketError switch
+        {
+            SocketError.AccessDenied => ("this user may not open its socket", "run the command as the user that runs the server (often root: sudo tributary …)"),
+            SocketError.ConnectionRefused => ("a server ended there without removing its socket", Start),
+            _ when !File.Exists(_socketPath) => ("there is no such socket", Start),
+            _ => (exception.InnerException?.Message ?? exception.Message, Start),
+        };
+        return new ProblemResponse("No server", 0, $"no tributary server answers on {_socketPath}: {why}", ProblemCodes.ServerUnreachable, hint);
+    }
+
+    const string Start =
+        "start one with 'tributary up -c tributary.yaml', or name the socket of a running one with --socket, TRIBUTARY_SOCKET or -c tributary.yaml";
+}

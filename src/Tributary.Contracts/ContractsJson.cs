@@ -1,0 +1,30 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Tributary.Contracts.Costs;
+
+namespace Tributary.Contracts;
+
+/// <summary>How every request and response is written: camel case, enums by name, absent rather than null.</summary>
+[JsonSourceGenerationOptions(
+    JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip)]
+[JsonSerializable(typeof(BranchCreateRequest))]
+[JsonSerializable(typeof(BranchResponse))]
+[JsonSerializable(typeof(BranchListResponse))]
+[JsonSerializable(typeof(StatusResponse))]
+[JsonSerializable(typeof(StreamStatusResponse))]
+[JsonSerializable(typeof(StreamListResponse))]
+[JsonSerializable(typeof(DoctorResponse))]
+[JsonSerializable(typeof(CostRequest))]
+[JsonSerializable(typeof(CostResponse))]
+[JsonSerializable(typeof(ProblemResponse))]
+public sealed partial class ContractsJson : JsonSerializerContext
+{
+    /// <summary>The same, indented and with characters as they are, for a terminal.</summary>
+    // Made on first use: most runs of the command line print no JSON.
+    public static ContractsJson Indented => field ??= new ContractsJson(new JsonSerializerOptions(JsonSerializerDefaults.Web)
+    {
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        WriteIndented = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+}

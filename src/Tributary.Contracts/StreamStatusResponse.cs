@@ -1,0 +1,52 @@
+namespace Tributary.Contracts;
+
+/// <summary>A stream at one moment. Counts begin with the process.</summary>
+public sealed record StreamStatusResponse
+{
+    public required string Name { get; init; }
+
+    public required PartState State { get; init; }
+
+    /// <summary>What it does, in a word of the stream's own.</summary>
+    public string? Phase { get; init; }
+
+    /// <summary>The target, without its password.</summary>
+    public string? Target { get; init; }
+
+    /// <summary>Tables whose existing rows are in the target.</summary>
+    public int TablesCopied { get; init; }
+
+    /// <summary>Tables to copy; 0 until they are counted, and when nothing had to be copied.</summary>
+    public int TablesTotal { get; init; }
+
+    /// <summary>Existing rows that were copied.</summary>
+    public long RowsCopied { get; init; }
+
+    /// <summary>Existing rows by production's statistics; 0 when it has none.</summary>
+    public long RowsEstimated { get; init; }
+
+    /// <summary>Changes that the target has made durable.</summary>
+    public long ChangesApplied { get; init; }
+
+    public long TransactionsApplied { get; init; }
+
+    /// <summary>Updates and deletes that found no row in the target.</summary>
+    public long MissingRows { get; init; }
+
+    public int Reconnections { get; init; }
+
+    /// <summary>Bytes of production's log that the target has not confirmed.</summary>
+    public long? LagBytes { get; init; }
+
+    /// <summary>From a commit on production to its commit in the target, in milliseconds; the median of the recent ones.</summary>
+    public double? LagMsP50 { get; init; }
+
+    public double? LagMsP99 { get; init; }
+
+    /// <summary>The last position that was acknowledged to production.</summary>
+    public string? ConfirmedLsn { get; init; }
+
+    public string? Error { get; init; }
+}
+
+public sealed record StreamListResponse(IReadOnlyList<StreamStatusResponse> Streams);

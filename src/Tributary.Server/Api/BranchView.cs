@@ -1,0 +1,54 @@
+using System.Globalization;
+using Tributary.Branching;
+using Tributary.Contracts;
+
+namespace Tributary.Server.Api;
+
+/// <summary>A branch as the API shows it, with the way in.</summary>
+static class BranchView
+{
+    /// <param name="gateway">Where the gateway listens; a wildcard address is shown as loopback.</param>
+    /// <param name="usage">Null when the pool was not measured.</param>
+    public static BranchResponse Of(Branch branch, BranchingPart branching, GatewayStatusResponse gateway, BranchUsage? usage, TimeSpan? took = null)
+    {
+        var name = branch.Name.ToString();
+        var host = gateway.Host is null or "0.0.0.0" or "::" ? "127.0.0.1" : gateway.Host;
+        var port = gateway.Port ?? 0;
+        var user = branching.Options.OwnerRole;
+        var database = branching.Options.Source.Database;
+        var url = string.Create(
+            CultureInfo.InvariantCulture,
+            $"postgresql://{Escape(user)}:{Escape(branching.Manager.PasswordOf(branch))}@{(host.Contains(':') ? $"[{host}]" : host)}:{port}/{Escape(database)}?options=branch%3D{Escape(name)}");
+        return new BranchResponse
+        {
+            Id = branch.Id,
+            Name = name,
+            State = branch.State switch { BranchState.Creating => BranchLife.Creating, BranchState.Deleting => BranchLife.Deleting, _ => BranchLife.Ready },
+            Compute = branch.Compute switch
+            {
+                ComputeState.Starting => BranchCompute.Starting,
+                ComputeState.Running => BranchCompute.Running,
+                ComputeState.Stopping => BranchCompute.Stopping,
+                _ => BranchCompute.Asleep,
+            },
+            Lsn = branch.Lsn.ToString(),
+            DataTime = branch.DataTime,
+            // Two clocks' readings of one machine may be a hair apart the wrong way.
+            DataAgeMs = Math.Max(0, (long)(branch.CreatedAt - branch.DataTime).TotalMilliseconds),
+            CreatedAt = branch.CreatedAt,
+            SeedId = branch.SeedId,
+            Connections = branch.Connections,
+            ExclusiveBytes = usage?.ExclusiveBytes,
+            TotalBytes = usage?.TotalBytes,
+            Host = host,
+            Port = port,
+            User = user,
+            Database = database,
+            Url = url,
+            Psql = $"psql '{url}'",
+            CreateMs = took?.TotalMilliseconds,
+        };
+    }
+
+    static string Escape(string text) => Uri.EscapeDataString(text);
+}

@@ -1,0 +1,54 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Tributary.Contracts;
+using Tributary.Contracts.Costs;
+
+namespace Tributary.Server.Api;
+
+/// <summary>The server itself: status, streams, health, checks, costs.</summary>
+sealed class ServerEndpoints(ServerView view, TimeProvider timeProvider)
+{
+    public void Map(IEndpointRouteBuilder routes)
+    {
+        routes.MapGet("/healthz", () => Results.Text("ok\n"));
+        routes.MapGet("/v1/status", (CancellationToken cancellationToken) => StatusAsync(cancellationToken));
+        routes.MapGet("/v1/streams", () => Results.Json(new StreamListResponse(view.Streams()), ContractsJson.Default.StreamListResponse));
+        routes.MapGet("/v1/doctor", async (CancellationToken cancellationToken) =>
+            Results.Json(await view.Diagnose(cancellationToken), ContractsJson.Default.DoctorResponse));
+        routes.MapPost("/v1/cost", (CostRequest request, CancellationToken cancellationToken) => CostAsync(request, cancellationToken));
+    }
+
+    async Task<IResult> StatusAsync(CancellationToken cancellationToken) => Results.Json(
+        new StatusResponse
+        {
+            Version = ProductVersion.Text,
+            ProcessId = Environment.ProcessId,
+            UptimeSeconds = (timeProvider.GetUtcNow() - view.StartedAt).TotalSeconds,
+            ResidentBytes = Environment.WorkingSet,
+            Source = view.Configuration.Source.ToString(),
+            StateDirectory = view.Configuration.StateDirectory,
+            Streams = view.Streams(),
+            Branching = view.Branching is { } branching ? await branching.StatusAsync(measure: true, cancellationToken) : new BranchingStatusResponse { State = PartState.Off },
+            Gateway = view.Gateway(),
+        },
+        ContractsJson.Default.StatusResponse);
+
+    async Task<IResult> CostAsync(CostRequest request, CancellationToken cancellationToken)
+    {
+        if (CostModel.Validate(request) is { Count: > 0 } errors)
+            return Problems.Result(Problems.Invalid($"the figures do not serve: {string.Join("; ", errors)}"));
+        var cost = CostModel.Compute(request, await MeasuredDeltaShareAsync(cancellationToken), view.Branching?.CreateTimes.Median()?.TotalSeconds);
+        return Results.Json(cost, ContractsJson.Default.CostResponse);
+    }
+
+    /// <summary>The mean share that a live branch holds alone; null without branches.</summary>
+    async Task<double?> MeasuredDeltaShareAsync(CancellationToken cancellationToken)
+    {
+        if (view.Branching is not { } branching || branching.Manager.List().Count == 0)
+            return null;
+        var usage = await branching.Manager.MeasureAsync(cancellationToken);
+        var total = usage.Branches.Values.Sum(branch => branch.TotalBytes);
+        return total == 0 ? null : Math.Min(1, usage.Branches.Values.Sum(branch => branch.ExclusiveBytes) / (double)total);
+    }
+}

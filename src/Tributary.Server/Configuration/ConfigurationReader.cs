@@ -1,0 +1,219 @@
+using System.Net;
+using System.Text;
+using Tributary.Branching;
+using Tributary.Postgres;
+using YamlDotNet.Core;
+using YamlDotNet.RepresentationModel;
+
+namespace Tributary.Server.Configuration;
+
+/// <summary>
+/// Reads a configuration: the file, the environment over it, flags over both. Every error is found in one pass and located.
+/// YAML is read into its node tree and walked by hand: the object mapper of the library needs reflection, which a native binary lacks, and
+/// it stops at the first error.
+/// </summary>
+public sealed class ConfigurationReader
+{
+    /// <summary>Bytes of a path that the kernel takes for a Unix socket, without the end mark: unix(7), sun_path.</summary>
+    const int SocketPathBytesMax = 107;
+
+    /// <summary>A pool holds at least main and one seed; below this not even an empty cluster fits.</summary>
+    const long PoolBytesLeast = 256L << 20;
+
+    readonly ReadContext _context;
+    readonly ScalarReader _scalars;
+    readonly ConfigurationOverrides _overrides;
+
+    ConfigurationReader(string file, ConfigurationOverrides overrides, Func<string, string?> environment)
+    {
+        _context = new ReadContext(file, environment);
+        _scalars = new ScalarReader(_context);
+        _overrides = overrides;
+    }
+
+    /// <summary>Reads a file, or with <paramref name="file"/> null only environment and flags.</summary>
+    public static ConfigurationResult ReadFile(string? file, ConfigurationOverrides overrides, Func<string, string?> environment)
+    {
+        if (file is null)
+            return Read("", "configuration", overrides, environment);
+        try
+        {
+            return Read(File.ReadAllText(file), file, overrides, environment);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            var message = exception is FileNotFoundException or DirectoryNotFoundException ? "there is no such file; name the configuration with -c" : exception.Message;
+            return new ConfigurationResult(null, [new ConfigurationError(file, "", message)]);
+        }
+    }
+
+    /// <param name="text">YAML; empty for none.</param>
+    /// <param name="file">Named in errors.</param>
+    public static ConfigurationResult Read(string text, string file, ConfigurationOverrides overrides, Func<string, string?> environment)
+    {
+        var reader = new ConfigurationReader(file, overrides, environment);
+        YamlMappingNode? root;
+        try
+        {
+            root = reader.Load(text);
+        }
+        catch (YamlException exception)
+        {
+            return new ConfigurationResult(null, [new ConfigurationError(reader._context.WhereIs(exception.Start), "", $"this is not YAML: {exception.Message}")]);
+        }
+
+        var configuration = reader.Read(new YamlSection(reader._context, root, root?.Start ?? Mark.Empty, "", ""));
+        return new ConfigurationResult(reader._context.Errors.Count == 0 ? configuration : null, reader._context.Errors);
+    }
+
+    YamlMappingNode? Load(string text)
+    {
+        var stream = new YamlStream();
+        stream.Load(new StringReader(text));
+        switch (stream.Documents)
+        {
+            case []:
+                return null;
+            case [{ RootNode: YamlMappingNode mapping }]:
+                return mapping;
+            case [var only]:
+                _context.Errors.Add(new ConfigurationError(_context.WhereIs(only.RootNode.Start), "", "keys and values are expected, for example 'state: /var/lib/tributary'"));
+                return null;
+            default:
+                _context.Errors.Add(new ConfigurationError(_context.WhereIs(stream.Documents[1].RootNode.Start), "", "one document is expected; a second one begins here"));
+                return null;
+        }
+    }
+
+    TributaryConfiguration? Read(YamlSection root)
+    {
+        var state = Path.GetFullPath((Override(_overrides.State, "--state", "TRIBUTARY_STATE", "state") ?? root.Scalar("state"))?.Text ?? TributaryConfiguration.DefaultStateDirectory());
+        var source = ReadSource(root);
+        var streams = ReadStreams(root);
+        var branching = root.Has("branching") || _overrides.Branching ? ReadBranching(root.Section("branching", "branching"), state, source) : null;
+        // It is read also when it is left out, so that its errors are told.
+        if (_overrides.NoBranching)
+            branching = null;
+        var gateway = ReadGateway(root.Section("gateway", "gateway"));
+        var api = ReadApi(root.Section("api", "api"), state);
+        if (streams.Count == 0 && branching is null && _context.Errors.Count == 0)
+            _context.Add(root.Here, "there is nothing to do: add 'streams:' with a target, or 'branching:' (its settings are all optional: 'branching: {}')");
+        return source is null ? null : new TributaryConfiguration
+        {
+            StateDirectory = state,
+            Source = source,
+            Streams = streams,
+            Branching = branching,
+            Gateway = gateway,
+            Api = api,
+        };
+    }
+
+    PostgresUrl? ReadSource(YamlSection root)
+    {
+        // The section is read also under an override, so that its errors do not hide.
+        var section = root.Section("source", "source");
+        if (Override(_overrides.Source, "--source", "TRIBUTARY_SOURCE_URL", "source.url") is { } over)
+            return _scalars.Url(over);
+        if (section.Exists)
+            return _scalars.UrlOrFile(section);
+        if (!root.Has("source"))
+            _context.Add(root.Here with { Path = "source.url" }, "production's URL is missing; write 'source: { url: postgresql://user@host:5432/database }', set TRIBUTARY_SOURCE_URL, or give --source");
+        return null;
+    }
+
+    List<StreamConfiguration> ReadStreams(YamlSection root)
+    {
+        var streams = new List<StreamConfiguration>();
+        var seen = new HashSet<string>();
+        foreach (var section in root.List("streams", "streams[]"))
+        {
+            var nameText = section.Scalar("name");
+            var name = _scalars.Matching(
+                nameText, ScalarText.StreamName(), "a stream name; use at most 40 lower-case letters, digits and underscores", "");
+            if (!section.Has("name"))
+                _context.Add(section.Here with { Path = section.KeyPath("name") }, "a stream needs a name");
+            else if (name.Length > 0 && !seen.Add(name))
+                _context.Add(nameText!.Value, $"a stream above has the name '{name}' too; names are unique");
+            if (ReadTarget(section) is { } target)
+                streams.Add(new StreamConfiguration { Name = name, Target = target });
+        }
+
+        if (_overrides.Replica is { } replica && _scalars.Url(new Located(replica, "", "--replica", "streams[].target.postgres.url")) is { } url)
+        {
+            if (seen.Contains("replica"))
+                _context.Errors.Add(new ConfigurationError("--replica", "streams[].name", "the file has a stream named 'replica' already; leave one of the two out"));
+            streams.Add(new StreamConfiguration { Name = "replica", Target = url });
+        }
+
+        return streams;
+    }
+
+    PostgresUrl? ReadTarget(YamlSection stream)
+    {
+        var target = stream.Section("target", "streams[].target");
+        var postgres = target.Section("postgres", "streams[].target.postgres");
+        if (postgres.Exists)
+            return _scalars.UrlOrFile(postgres);
+        if (!stream.Has("target") || (target.Exists && !target.Has("postgres")))
+            _context.Add(stream.Here with { Path = stream.KeyPath("target") }, "a stream needs a target: 'target: { postgres: { url: postgresql://… } }'");
+        return null;
+    }
+
+    BranchingOptions? ReadBranching(YamlSection section, string state, PostgresUrl? source)
+    {
+        // The defaults are the record's own; reading them from one keeps them in one place. The URL is never opened when it is missing: that is an error.
+        var defaults = new BranchingOptions { StateDirectory = state, Source = source ?? new PostgresUrl { Host = "", User = "", Database = "" } };
+        return defaults with
+        {
+            Driver = _scalars.OneOf(section.Scalar("driver"), ["auto", "btrfs", "copy"], defaults.Driver),
+            PoolBytesMax = _scalars.Bytes(section.Scalar("pool-size"), PoolBytesLeast, defaults.PoolBytesMax),
+            SlotName = _scalars.Matching(section.Scalar("slot"), ScalarText.SlotName(), "a slot name; Postgres takes at most 63 lower-case letters, digits and underscores", defaults.SlotName),
+            SeedInterval = _scalars.Duration(section.Scalar("seed-interval"), TimeSpan.FromSeconds(1), defaults.SeedInterval),
+            SeedsKept = _scalars.Number(section.Scalar("seeds-kept"), 1, 100, defaults.SeedsKept),
+            IdleTimeout = _scalars.Duration(section.Scalar("idle-timeout"), TimeSpan.FromSeconds(1), defaults.IdleTimeout),
+            BranchesMax = _scalars.Number(section.Scalar("branches-max"), 1, 100_000, defaults.BranchesMax),
+            RunningMax = _scalars.Number(section.Scalar("running-max"), 1, 10_000, defaults.RunningMax),
+            StartsAtOnceMax = _scalars.Number(section.Scalar("starts-at-once-max"), 1, 1000, defaults.StartsAtOnceMax),
+            StartTimeout = _scalars.Duration(section.Scalar("start-timeout"), TimeSpan.FromSeconds(1), defaults.StartTimeout),
+            SharedBuffers = _scalars.Matching(section.Scalar("shared-buffers"), ScalarText.PostgresMemory(), "an amount of memory as Postgres writes it, for example 16MB", defaults.SharedBuffers),
+            OwnerRole = _scalars.Matching(section.Scalar("owner-role"), ScalarText.SlotName(), "a role name; use at most 63 lower-case letters, digits and underscores", defaults.OwnerRole),
+        };
+    }
+
+    GatewayConfiguration ReadGateway(YamlSection section)
+    {
+        var defaults = new GatewayConfiguration();
+        var listen = _scalars.EndPoint(Override(_overrides.GatewayListen, "--listen", "TRIBUTARY_GATEWAY_LISTEN", "gateway.listen") ?? section.Scalar("listen"), defaults.Listen);
+        if (section.Has("tls-certificate") != section.Has("tls-key"))
+            _context.Add(section.Here, "TLS needs both tls-certificate and tls-key");
+        return new GatewayConfiguration
+        {
+            Listen = listen!,
+            TlsCertificate = _scalars.ExistingFile(section.Scalar("tls-certificate")),
+            TlsKey = _scalars.ExistingFile(section.Scalar("tls-key")),
+            HostSuffix = section.Scalar("host-suffix")?.Text,
+            ConnectionsMax = _scalars.Number(section.Scalar("connections-max"), 1, 100_000, defaults.ConnectionsMax),
+        };
+    }
+
+    ApiConfiguration ReadApi(YamlSection section, string state)
+    {
+        var given = Override(_overrides.ApiSocket, "--socket", "TRIBUTARY_SOCKET", "api.socket") ?? section.Scalar("socket");
+        var socket = Path.GetFullPath(given?.Text ?? TributaryConfiguration.DefaultSocket(state));
+        if (Encoding.UTF8.GetByteCount(socket) > SocketPathBytesMax)
+            _context.Add(given ?? section.Here with { Path = "api.socket" }, $"the socket's path {socket} has more than {SocketPathBytesMax} bytes, which the kernel refuses; give a shorter one");
+        var listenText = section.Scalar("listen");
+        var listen = _scalars.EndPoint(listenText, null);
+        if (listen is not null && !IPAddress.IsLoopback(listen.Address))
+            _context.Add(listenText!.Value, "the API has no sign-in, so it listens on loopback only, for example 127.0.0.1:8432");
+        return new ApiConfiguration { Socket = socket, Listen = listen };
+    }
+
+    Located? Override(string? flag, string flagName, string variable, string path)
+    {
+        if (flag is not null)
+            return new Located(flag, flag, flagName, path);
+        return _context.Environment(variable) is { Length: > 0 } value ? new Located(value, value, $"environment variable {variable}", path) : null;
+    }
+}

@@ -1,0 +1,19 @@
+using Tributary.Contracts;
+
+namespace Tributary.Server.Diagnosis;
+
+/// <summary>Checks what a server needs: this machine, then production. Each check stands alone and changes nothing.</summary>
+public static class Doctor
+{
+    /// <param name="configuration">What is to run; null checks the machine with the defaults and no production.</param>
+    /// <param name="running">The server runs already, so that its own port is taken by itself.</param>
+    public static async Task<DoctorResponse> RunAsync(TributaryConfiguration? configuration, bool running, CancellationToken cancellationToken)
+    {
+        var checks = new List<DoctorCheck>(await MachineChecks.RunAsync(configuration?.StateDirectory ?? TributaryConfiguration.DefaultStateDirectory(), cancellationToken));
+        if (!running)
+            checks.Add(MachineChecks.GatewayPort(configuration?.Gateway.Listen ?? new GatewayConfiguration().Listen));
+        if (configuration is not null)
+            checks.AddRange(await SourceChecks.RunAsync(configuration, cancellationToken));
+        return new DoctorResponse(checks);
+    }
+}

@@ -1,0 +1,165 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Branching;
+using Tributary.Contracts;
+using Tributary.Gateway;
+using Tributary.Server.Adapters;
+using Tributary.Server.Api;
+using Tributary.Server.Diagnosis;
+using Tributary.Streaming.Hosting;
+
+namespace Tributary.Server.Hosting;
+
+/// <summary>
+/// The composition root: everything that <c>tributary up</c> runs, in one process.
+/// <code>
+/// 1. lock the state folder      one server a folder
+/// 2. ask production             what it lacks is said before anything is made
+/// 3. open branching             pool and catalog, mended after a crash
+/// 4. bind the gateway           a taken port is a failure to start, not a part that fails later
+/// 5. serve the API              on its Unix socket
+/// 6. run the parts              each under its own supervision
+/// </code>
+/// A step that fails undoes the ones before it. Stopping goes gateway, streams, branching, API: no new sessions, then no new changes, then
+/// no branches, and whoever watches sees it to the end.
+/// </summary>
+public sealed class ServerHost : IAsyncDisposable
+{
+    readonly ILoggerFactory _loggerFactory;
+    readonly ILogger _logger;
+    readonly TimeProvider _timeProvider;
+    readonly List<StreamPart> _streams = [];
+    StateLock? _lock;
+    BranchingPart? _branching;
+    GatewayPart? _gateway;
+    ApiHost? _api;
+
+    ServerHost(TributaryConfiguration configuration, TimeProvider timeProvider, ILoggerFactory loggerFactory)
+    {
+        Configuration = configuration;
+        _timeProvider = timeProvider;
+        _loggerFactory = loggerFactory;
+        _logger = loggerFactory.CreateLogger<ServerHost>();
+    }
+
+    public TributaryConfiguration Configuration { get; }
+
+    /// <summary>Where branches are reached; null when branching is off.</summary>
+    public int? GatewayPort => _gateway?.Status().Port;
+
+    /// <summary>Starts a server. On failure the answer says why, and nothing of it is left behind; on success the caller disposes the host.</summary>
+    public static async Task<(ServerHost? Host, StartupFailure? Failure)> StartAsync(
+        TributaryConfiguration configuration, TimeProvider timeProvider, ILoggerFactory loggerFactory, CancellationToken cancellationToken)
+    {
+        var host = new ServerHost(configuration, timeProvider, loggerFactory);
+        var started = false;
+        try
+        {
+            var failure = await host.StartAsync(cancellationToken);
+            started = failure is null;
+            return started ? (host, null) : (null, failure);
+        }
+        finally
+        {
+            if (!started)
+                await host.UndoAsync();
+        }
+    }
+
+    /// <summary>Runs until cancelled, then stops everything in order.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using (cancellationToken.Register(cancelled.SetResult))
+            await cancelled.Task;
+        await StopAsync();
+    }
+
+    /// <summary>Stops everything in order; a second call does nothing.</summary>
+    public async Task StopAsync()
+    {
+        if (_lock is null)
+            return;
+        await (_gateway?.DisposeAsync() ?? default);
+        await Task.WhenAll(_streams.Select(stream => stream.DisposeAsync().AsTask()));
+        await (_branching?.DisposeAsync() ?? default);
+        await (_api?.DisposeAsync() ?? default);
+        _lock.Dispose();
+        _lock = null;
+        Log.Stopped(_logger);
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync();
+
+    async Task<StartupFailure?> StartAsync(CancellationToken cancellationToken)
+    {
+        // Step 1: lock the state folder.
+        _lock = StateLock.TryTake(Configuration.StateDirectory, out var lockFailure);
+        if (lockFailure is not null)
+            return lockFailure;
+
+        // Step 2: ask production.
+        if (await Preflight.RunAsync(Configuration, cancellationToken) is { } unsuitable)
+            return unsuitable;
+
+        // Step 3: open branching.
+        if (Configuration.Branching is { } options && await OpenBranchingAsync(options, cancellationToken) is { } notOpened)
+            return notOpened;
+
+        // Step 4: bind the gateway.
+        if (_branching is not null && await BindGatewayAsync(_branching.Manager, cancellationToken) is { } notBound)
+            return notBound;
+        foreach (var stream in Configuration.Streams)
+            _streams.Add(new StreamPart(stream, StreamFactory.Create(Preflight.Options(Configuration.Source, stream), _timeProvider, _loggerFactory), _timeProvider, _logger));
+
+        // Step 5: serve the API.
+        (_api, var notServed) = await ApiHost.StartAsync(View(), _timeProvider, _loggerFactory, cancellationToken);
+        if (notServed is not null)
+            return notServed;
+
+        // Step 6: run the parts.
+        _branching?.Start();
+        _streams.ForEach(static stream => stream.Start());
+        _gateway?.Start();
+        Log.Started(_logger, ProductVersion.Text, Configuration.StateDirectory, Configuration.Api.Socket);
+        return null;
+    }
+
+    async Task<StartupFailure?> OpenBranchingAsync(BranchingOptions options, CancellationToken cancellationToken)
+    {
+        var manager = BranchManagers.Create(options, _timeProvider, _loggerFactory);
+        _branching = new BranchingPart(manager, options, _timeProvider, _logger);
+        var opened = await manager.StartAsync(cancellationToken);
+        return opened.Succeeded ? null : new StartupFailure(
+            opened.Error.Kind == BranchErrorKind.PoolFull ? StartupFailureKind.NoSpace : StartupFailureKind.MachineUnsuitable, opened.Error.Message,
+            "'tributary doctor' checks the machine");
+    }
+
+    async Task<StartupFailure?> BindGatewayAsync(BranchManager manager, CancellationToken cancellationToken)
+    {
+        var listener = new GatewayListener(GatewayPart.Options(Configuration.Gateway), new BranchUpstreamResolver(manager), _timeProvider, _loggerFactory);
+        _gateway = new GatewayPart(Configuration.Gateway, listener, _timeProvider, _logger);
+        var bound = await listener.BindAsync(cancellationToken);
+        if (bound.Succeeded)
+            return null;
+        // A port that is free after all means that the certificate was the trouble.
+        var portServes = MachineChecks.GatewayPort(Configuration.Gateway.Listen).Outcome == CheckOutcome.Ok;
+        return new StartupFailure(
+            portServes ? StartupFailureKind.BadCertificate : StartupFailureKind.PortTaken, bound.Error!,
+            portServes ? "check tls-certificate and tls-key under 'gateway:'" : "choose another address with --listen or 'gateway.listen'");
+    }
+
+    ServerView View() => new(
+        Configuration, _timeProvider.GetUtcNow(), _branching,
+        Streams: () => [.. _streams.Select(stream => stream.Status())],
+        Gateway: () => _gateway?.Status() ?? new GatewayStatusResponse { State = PartState.Off },
+        Diagnose: cancellationToken => Doctor.RunAsync(Configuration, running: true, cancellationToken));
+
+    async Task UndoAsync()
+    {
+        var stateLock = _lock;
+        if (stateLock is null)
+            return;
+        await StopAsync();
+        stateLock.RemoveFolderIfMade();
+    }
+}

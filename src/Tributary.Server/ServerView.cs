@@ -1,0 +1,18 @@
+using Tributary.Contracts;
+
+namespace Tributary.Server;
+
+/// <summary>What the API shows and acts on.</summary>
+/// <param name="Configuration">What the server was started with.</param>
+/// <param name="StartedAt">When it was.</param>
+/// <param name="Branching">Null when branching is off.</param>
+/// <param name="Streams">The state of every stream now.</param>
+/// <param name="Gateway">The state of the gateway now.</param>
+/// <param name="Diagnose">Runs the checks of this machine and of production.</param>
+sealed record ServerView(
+    TributaryConfiguration Configuration,
+    DateTimeOffset StartedAt,
+    BranchingPart? Branching,
+    Func<IReadOnlyList<StreamStatusResponse>> Streams,
+    Func<GatewayStatusResponse> Gateway,
+    Func<CancellationToken, Task<DoctorResponse>> Diagnose);

@@ -1,0 +1,87 @@
+using System.Globalization;
+
+namespace Tributary.Server;
+
+/// <summary>
+/// Guarantees one server a state folder: a lock on a file in it, which the kernel frees however the process ends. The file stays; only the
+/// lock counts, so a crash leaves nothing to clean up by hand.
+/// </summary>
+public sealed class StateLock : IDisposable
+{
+    readonly FileStream _file;
+    readonly string _pidFile;
+
+    readonly bool _madeFolder;
+
+    StateLock(FileStream file, string pidFile, bool madeFolder)
+    {
+        _file = file;
+        _pidFile = pidFile;
+        _madeFolder = madeFolder;
+    }
+
+    /// <summary>Takes the lock, making the folder when it is missing; on failure says who holds it or why the folder does not serve.</summary>
+    public static StateLock? TryTake(string stateDirectory, out StartupFailure? failure)
+    {
+        var pidFile = Path.Combine(stateDirectory, "tributary.pid");
+        failure = null;
+        try
+        {
+            var madeFolder = !Directory.Exists(stateDirectory);
+            Directory.CreateDirectory(stateDirectory);
+            // FileShare.None takes flock(2), which belongs to the open file and ends with it.
+            var file = new FileStream(Path.Combine(stateDirectory, "tributary.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            File.WriteAllText(pidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
+            return new StateLock(file, pidFile, madeFolder);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            failure = new StartupFailure(
+                StartupFailureKind.StateUnusable, $"the state folder {stateDirectory} cannot be written by this user", "run as root, or name another folder with --state or 'state:'");
+        }
+        catch (IOException exception) when (IsHeld(exception))
+        {
+            failure = new StartupFailure(
+                StartupFailureKind.AlreadyRunning, $"another tributary runs on the state folder {stateDirectory}, pid {HolderOf(pidFile)}",
+                "stop it first, or give this one a folder of its own with --state or 'state:'");
+        }
+        catch (IOException exception)
+        {
+            failure = new StartupFailure(
+                StartupFailureKind.StateUnusable, $"the state folder {stateDirectory} cannot be used: {exception.Message}", "name another folder with --state or 'state:'");
+        }
+
+        return null;
+    }
+
+    public void Dispose()
+    {
+        File.Delete(_pidFile);
+        _file.Dispose();
+    }
+
+    /// <summary>After <see cref="Dispose"/>: removes the folder when this lock made it and nothing else was put into it.</summary>
+    public void RemoveFolderIfMade()
+    {
+        var folder = Path.GetDirectoryName(_pidFile)!;
+        if (!_madeFolder || Directory.EnumerateFileSystemEntries(folder).Any(entry => entry != _file.Name))
+            return;
+        File.Delete(_file.Name);
+        Directory.Delete(folder);
+    }
+
+    // EWOULDBLOCK of flock reaches us as a bare IOException whose code is the error number (11 on Linux); other failures have types or other codes.
+    static bool IsHeld(IOException exception) => exception.GetType() == typeof(IOException) && (exception.HResult & 0xFFFF) == 11;
+
+    static string HolderOf(string pidFile)
+    {
+        try
+        {
+            return File.ReadAllText(pidFile).Trim() is { Length: > 0 } pid ? pid : "unknown";
+        }
+        catch (IOException)
+        {
+            return "unknown";
+        }
+    }
+}

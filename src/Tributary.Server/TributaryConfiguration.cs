@@ -1,0 +1,70 @@
+using System.Net;
+using Tributary.Branching;
+using Tributary.Postgres;
+
+namespace Tributary.Server;
+
+/// <summary>What a server does; valid in itself. Read by <c>Configuration/ConfigurationReader</c>.</summary>
+public sealed record TributaryConfiguration
+{
+    /// <summary>Where all that the server keeps is: pool, catalog, keys, socket, lock.</summary>
+    public required string StateDirectory { get; init; }
+
+    /// <summary>Production.</summary>
+    public required PostgresUrl Source { get; init; }
+
+    public IReadOnlyList<StreamConfiguration> Streams { get; init; } = [];
+
+    /// <summary>Null: no branches, and then no gateway.</summary>
+    public BranchingOptions? Branching { get; init; }
+
+    public GatewayConfiguration Gateway { get; init; } = new();
+
+    public required ApiConfiguration Api { get; init; }
+
+    /// <summary>Where state is kept when nothing says so: the system's folder for root, the user's own for anyone else.</summary>
+    public static string DefaultStateDirectory() => Environment.IsPrivilegedProcess
+        ? "/var/lib/tributary"
+        : Path.Combine(
+            Environment.GetEnvironmentVariable("XDG_STATE_HOME") is { Length: > 0 } home ? home : Path.Combine(Environment.GetEnvironmentVariable("HOME") ?? "/tmp", ".local/state"),
+            "tributary");
+
+    public static string DefaultSocket(string stateDirectory) => Path.Combine(stateDirectory, "tributary.sock");
+}
+
+/// <summary>One stream: production to one target.</summary>
+public sealed record StreamConfiguration
+{
+    public required string Name { get; init; }
+
+    /// <summary>The Postgres that receives the rows.</summary>
+    public required PostgresUrl Target { get; init; }
+}
+
+public sealed record GatewayConfiguration
+{
+    public const int DefaultPort = 6432;
+
+    /// <summary>Where branches are reached. Default <c>127.0.0.1:6432</c>; port 0 takes a free one.</summary>
+    public IPEndPoint Listen { get; init; } = new(IPAddress.Loopback, DefaultPort);
+
+    /// <summary>PEM files; TLS is offered when both are given.</summary>
+    public string? TlsCertificate { get; init; }
+
+    public string? TlsKey { get; init; }
+
+    /// <summary>With <c>branches.example.com</c>, the TLS host name <c>NAME.branches.example.com</c> names branch NAME. Default: none.</summary>
+    public string? HostSuffix { get; init; }
+
+    /// <summary>Client connections at once. Default 1,000.</summary>
+    public int ConnectionsMax { get; init; } = 1000;
+}
+
+public sealed record ApiConfiguration
+{
+    /// <summary>The Unix socket of the API, open to its owner only.</summary>
+    public required string Socket { get; init; }
+
+    /// <summary>A loopback address for the API beside the socket; null for none. Whoever reaches it may do everything.</summary>
+    public IPEndPoint? Listen { get; init; }
+}

@@ -1,0 +1,40 @@
+using Npgsql;
+using Tributary.Postgres;
+
+namespace Tributary.Streaming.Copying;
+
+/// <summary>A table whose rows are to be copied.</summary>
+/// <param name="Name">Quoted and qualified.</param>
+/// <param name="Columns">Quoted, without generated ones, which the target computes.</param>
+/// <param name="IsBinary">Whether the binary form of all its types means the same in every database; arrays of users' types hold type numbers.</param>
+internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, bool IsBinary, long RowsEstimated, long Bytes)
+{
+    /// <summary>The tables of a publication, largest first, so that the last worker does not end with the largest.</summary>
+    public static async Task<IReadOnlyList<CopyTable>> ListAsync(NpgsqlConnection source, string publication, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            SELECT p.schemaname::text, p.tablename::text, GREATEST(c.reltuples, 0)::bigint, pg_catalog.pg_table_size(c.oid),
+                COALESCE(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''), '{}'),
+                COALESCE(bool_and(a.atttypid < 16384), true)
+            FROM pg_catalog.pg_publication_tables p
+            JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
+            JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+            LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            WHERE p.pubname = $1 AND p.schemaname <> 'tributary'
+            GROUP BY c.oid, p.schemaname, p.tablename, c.reltuples
+            ORDER BY 4 DESC
+            """, source)
+        { Parameters = { new() { Value = publication } } };
+        var tables = new List<CopyTable>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+        {
+            tables.Add(new CopyTable(
+                SqlQuoting.Qualified(reader.GetString(0), reader.GetString(1)), [.. reader.GetFieldValue<string[]>(4).Select(SqlQuoting.Identifier)],
+                reader.GetBoolean(5), reader.GetInt64(2), reader.GetInt64(3)));
+        }
+
+        return tables;
+    }
+}

@@ -1,0 +1,98 @@
+using Npgsql;
+using Npgsql.Replication;
+using Tributary.Postgres;
+
+namespace Tributary.Streaming.Copying;
+
+/// <summary>
+/// Copies a Postgres database as of the position at which its slot begins.
+/// 1. Publish the source's tables: what is changed from now on can be decoded.
+/// 2. Refuse a target that holds tables of the same names.
+/// 3. Create the slot; it exports the snapshot of its own position, which lasts as long as the connection is left alone.
+/// 4. Make the schema without indexes and constraints.
+/// 5. Copy the rows, several tables at a time.
+/// 6. Make indexes, constraints and triggers.
+/// 7. Carry the sequences' values, and let the target gather statistics.
+/// </summary>
+internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
+{
+    public async Task<Lsn> RunAsync(ICopyProgress progress, CancellationToken cancellationToken)
+    {
+        var sourceConnection = SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} copy");
+        var targetConnection = SessionSettings.ConnectionString(
+            options.Target, $"tributary {options.Name} copy", "-c session_replication_role=replica -c synchronous_commit=off");
+        await using var source = await SessionSettings.OpenAsync(sourceConnection, cancellationToken);
+        await using var target = await SessionSettings.OpenAsync(targetConnection, cancellationToken);
+        progress.SchemaStarted();
+
+        // Step 1: before the slot, since a publication that is younger than a change does not cover it.
+        await Publication.EnsureAsync(source, options, cancellationToken);
+        var tables = await CopyTable.ListAsync(source, options.PublicationName, cancellationToken);
+
+        // Step 2.
+        await RefuseTakenNamesAsync(target, tables, cancellationToken);
+
+        // Step 3: a slot that is left from an unfinished copy begins too early, before the snapshot that can still be had.
+        await using var replication = new LogicalReplicationConnection(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} snapshot"));
+        await replication.Open(cancellationToken);
+        await DropSlotAsync(source, cancellationToken);
+        var slot = await replication.CreatePgOutputReplicationSlot(
+            options.SlotName, slotSnapshotInitMode: LogicalSlotSnapshotInitMode.Export, cancellationToken: cancellationToken);
+        var snapshot = slot.SnapshotName ?? throw new StreamException(StreamErrorKind.Source, "The source exported no snapshot with the slot.");
+
+        // Step 4.
+        var schema = new SchemaCopy(options, SchemaCopy.ProgramsFor(source.PostgreSqlVersion.Major));
+        await schema.RestoreBeforeRowsAsync(await schema.DumpAsync("pre-data", snapshot, cancellationToken), cancellationToken);
+        var afterRows = await schema.DumpAsync("post-data", snapshot, cancellationToken);
+
+        // Step 5: the list is read again under the snapshot, as a table may have come between.
+        tables = await ListUnderSnapshotAsync(source, snapshot, cancellationToken);
+        progress.RowsStarted(tables.Count, tables.Sum(table => table.RowsEstimated));
+        var rows = new RowCopy(sourceConnection, targetConnection, snapshot, progress);
+        await Parallel.ForEachAsync(
+            tables, new ParallelOptions { MaxDegreeOfParallelism = options.CopyTablesMax, CancellationToken = cancellationToken },
+            async (table, token) => await rows.CopyAsync(table, token));
+
+        // Step 6.
+        await schema.RestoreAsync(afterRows, cancellationToken);
+
+        // Step 7.
+        await SequenceCopy.RunAsync(source, target, cancellationToken);
+        await using var analyze = new NpgsqlCommand("ANALYZE", target);
+        await analyze.ExecuteNonQueryAsync(cancellationToken);
+        return new Lsn((ulong)slot.ConsistentPoint);
+    }
+
+    async Task<IReadOnlyList<CopyTable>> ListUnderSnapshotAsync(NpgsqlConnection source, string snapshot, CancellationToken cancellationToken)
+    {
+        await using var transaction = await source.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellationToken);
+        await using var command = new NpgsqlCommand($"SET TRANSACTION SNAPSHOT '{snapshot}'", source, transaction);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+        return await CopyTable.ListAsync(source, options.PublicationName, cancellationToken);
+    }
+
+    async Task RefuseTakenNamesAsync(NpgsqlConnection target, IReadOnlyList<CopyTable> tables, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT name FROM unnest($1) AS name WHERE pg_catalog.to_regclass(name) IS NOT NULL LIMIT 4", target)
+        { Parameters = { new() { Value = tables.Select(table => table.Name).ToArray() } } };
+        var taken = new List<string>();
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        while (await reader.ReadAsync(cancellationToken))
+            taken.Add(reader.GetString(0));
+        if (taken.Count > 0)
+        {
+            throw new StreamException(
+                StreamErrorKind.Target,
+                $"The target {options.Target} already holds tables that the source has too ({string.Join(", ", taken.Take(3))}{(taken.Count > 3 ? " and more" : "")}), " +
+                "and this stream did not make them. Nothing was changed. Name an empty database as the target, or drop these tables first.");
+        }
+    }
+
+    async Task DropSlotAsync(NpgsqlConnection source, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", source)
+        { Parameters = { new() { Value = options.SlotName } } };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}

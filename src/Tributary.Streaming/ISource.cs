@@ -1,0 +1,44 @@
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+/// <summary>Where changes come from. One instance serves one connection; after a lost link the pipeline makes a new one.</summary>
+public interface ISource : IAsyncDisposable
+{
+    /// <summary>The newest position heard of, keep-alives included. It must be read before asking whether anything is in flight.</summary>
+    Lsn LastReceivedLsn { get; }
+
+    /// <summary>Connects and says who the source is.</summary>
+    Task<SourceIdentity> OpenAsync(CancellationToken cancellationToken);
+
+    /// <summary>Makes sure that the source still holds everything behind the checkpoint.</summary>
+    /// <exception cref="StreamException">Kind Gap: it does not.</exception>
+    Task VerifyAsync(Checkpoint checkpoint, CancellationToken cancellationToken);
+
+    /// <summary>Yields what was committed behind <paramref name="after"/>, in commit order, until cancelled or the link is lost.</summary>
+    IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, CancellationToken cancellationToken);
+
+    /// <summary>Lets the source forget everything before the position. Only <c>AckTracker</c> calls it.</summary>
+    void ConfirmFlushed(Lsn lsn);
+
+    /// <summary>Writes a message into the source's log, which comes back through <see cref="ReadAsync"/>; answers its position, or null without the right.</summary>
+    Task<Lsn?> BeatAsync(CancellationToken cancellationToken);
+}
+
+/// <param name="SystemIdentifier">Differs between any two clusters, also between a cluster and one restored from its dump.</param>
+public sealed record SourceIdentity(string SystemIdentifier, uint Timeline);
+
+public enum SourceEventKind
+{
+    /// <summary>A transaction begins to arrive; positions heard of from now on may lie behind its commit.</summary>
+    Entered,
+
+    /// <summary>A transaction has arrived in full.</summary>
+    Committed,
+
+    /// <summary>Everything before the position has arrived.</summary>
+    Reached,
+}
+
+/// <param name="Transaction">Set for <see cref="SourceEventKind.Committed"/>; the receiver disposes it.</param>
+public readonly record struct SourceEvent(SourceEventKind Kind, Lsn Lsn, Transaction? Transaction);

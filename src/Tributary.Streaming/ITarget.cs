@@ -1,0 +1,42 @@
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+/// <summary>
+/// Where changes go. Calls are made one at a time. A target keeps the stream's checkpoint itself, so that it can save the position together with
+/// the data. One instance serves one connection; after a lost link the pipeline makes a new one.
+/// </summary>
+public interface ITarget : IAsyncDisposable
+{
+    /// <summary>Connects, shuts out every other instance of the stream, and answers where the stream stands; null when it never ran.</summary>
+    /// <exception cref="StreamException">Kind Fenced: another instance runs.</exception>
+    Task<Checkpoint?> OpenAsync(CancellationToken cancellationToken);
+
+    /// <summary>Records that a copy of the existing rows is under way, after removing what an unfinished one has left.</summary>
+    Task BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken);
+
+    /// <summary>Records that the target holds all rows as of the position.</summary>
+    Task<Checkpoint> CompleteCopyAsync(Lsn position, CancellationToken cancellationToken);
+
+    /// <summary>Applies whole transactions in order and saves the batch's position with them: after the answer both are durable, after an error neither is.</summary>
+    /// <exception cref="StreamException">A row cannot be applied, a table's shape differs, or another instance has taken over.</exception>
+    Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken);
+}
+
+public enum CheckpointState
+{
+    /// <summary>A copy of the existing rows was begun and not finished.</summary>
+    Copying,
+    Streaming,
+}
+
+/// <summary>Where a stream stands, as its target has saved it.</summary>
+/// <param name="Position">The end of the last commit that the target holds.</param>
+/// <param name="Epoch">Grows with each start; a write with an older epoch is refused by the target.</param>
+public sealed record Checkpoint(CheckpointState State, string SystemIdentifier, string SlotName, Lsn Position, long Epoch);
+
+/// <param name="Position">Saved with the transactions; not before the last one's commit end.</param>
+public sealed record TransactionBatch(IReadOnlyList<Transaction> Transactions, Lsn Position);
+
+/// <param name="MissingRows">Updates and deletes that found no row.</param>
+public readonly record struct WriteOutcome(long MissingRows);

@@ -1,0 +1,26 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+internal static partial class Log
+{
+    [LoggerMessage(1000, LogLevel.Information, "Stream {Name} streams from {Position}")]
+    public static partial void Streaming(ILogger logger, string name, Lsn position);
+
+    [LoggerMessage(1001, LogLevel.Information, "Stream {Name} has copied the existing rows as of {Position}")]
+    public static partial void Copied(ILogger logger, string name, Lsn position);
+
+    [LoggerMessage(1002, LogLevel.Warning, "Stream {Name} lost a link and reconnects in {Delay}: {Reason}")]
+    public static partial void Reconnecting(ILogger logger, string name, TimeSpan delay, string reason);
+
+    // The exception itself is not logged: a driver's message may repeat a row.
+    [LoggerMessage(1003, LogLevel.Error, "Stream {Name} stopped ({Kind}, {ExceptionType}): {Reason}")]
+    static partial void Stopped(ILogger logger, string name, StreamErrorKind kind, string exceptionType, string reason);
+
+    public static void Stopped(ILogger logger, string name, StreamErrorKind kind, string reason, Exception exception) =>
+        Stopped(logger, name, kind, exception.GetType().Name, reason);
+
+    [LoggerMessage(1004, LogLevel.Warning, "Stream {Name}: {Rows} updates or deletes up to {Position} found no row in the target")]
+    public static partial void MissingRows(ILogger logger, string name, long rows, Lsn position);
+}

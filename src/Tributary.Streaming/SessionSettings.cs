@@ -1,0 +1,43 @@
+using Npgsql;
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+/// <summary>
+/// How every session at either side is opened. Values travel as text, so both sides must print and read them alike whatever a role's or a
+/// database's own settings are; Postgres's own subscriptions set the same (src/backend/replication/libpqwalreceiver/libpqwalreceiver.c).
+/// </summary>
+internal static class SessionSettings
+{
+    const string ServerOptions =
+        "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 " +
+        "-c idle_in_transaction_session_timeout=0";
+
+    /// <param name="moreServerOptions">Further <c>-c name=value</c> settings.</param>
+    public static string ConnectionString(PostgresUrl url, string applicationName, string moreServerOptions = "") =>
+        new NpgsqlConnectionStringBuilder(url.ToNpgsql(applicationName))
+        {
+            Options = $"{ServerOptions} {moreServerOptions}".TrimEnd(),
+            Pooling = false, // A pooled session would keep locks and settings beyond the owner that it belongs to.
+            CommandTimeout = 0, // A copy or an index build takes what it takes; a lost link is found by keep-alives.
+            KeepAlive = 15,
+            TcpKeepAlive = true,
+            Timeout = 10,
+            ClientEncoding = "UTF8",
+        }.ConnectionString;
+
+    public static async Task<NpgsqlConnection> OpenAsync(string connectionString, CancellationToken cancellationToken)
+    {
+        var connection = new NpgsqlConnection(connectionString);
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,117 @@
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+/// <summary>Collects what a stream's loops report and answers immutable snapshots. Safe from any thread.</summary>
+internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
+{
+    readonly Lock _lock = new();
+    readonly LagWindow _lag = new(lagWindow);
+    StreamPhase _phase = StreamPhase.Starting;
+    CopyStatus _copy = new(0, 0, 0, 0, 0);
+    ChangeCounts _changes = new(0, 0, 0, 0);
+    long _transactions;
+    long _missingRows;
+    int _reconnections;
+    Lsn _confirmed;
+    Lsn _source;
+    string? _lastError;
+
+    public StreamStatus Snapshot()
+    {
+        lock (_lock)
+        {
+            var lagBytes = Math.Max(0, Lsn.Max(_source, _confirmed) - _confirmed);
+            return new StreamStatus(
+                name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
+                _lag.Percentile(0.50), _lag.Percentile(0.99), _missingRows, _reconnections, _lastError);
+        }
+    }
+
+    public void Enter(StreamPhase phase)
+    {
+        lock (_lock)
+            _phase = phase;
+    }
+
+    public void Failed(string error, bool willReconnect)
+    {
+        lock (_lock)
+        {
+            _lastError = error;
+            if (willReconnect)
+                _reconnections++;
+            _phase = willReconnect ? StreamPhase.Starting : StreamPhase.Failed;
+        }
+    }
+
+    public void SourceAt(Lsn lsn)
+    {
+        lock (_lock)
+            _source = Lsn.Max(_source, lsn);
+    }
+
+    public void Confirmed(Lsn lsn)
+    {
+        lock (_lock)
+            _confirmed = Lsn.Max(_confirmed, lsn);
+    }
+
+    public void Written(TransactionBatch batch, WriteOutcome outcome, DateTimeOffset now)
+    {
+        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
+        foreach (var transaction in batch.Transactions)
+        {
+            foreach (var change in transaction.Changes)
+            {
+                _ = change.Kind switch
+                {
+                    ChangeKind.Insert => inserts++,
+                    ChangeKind.Update => updates++,
+                    ChangeKind.Delete => deletes++,
+                    _ => truncates++,
+                };
+            }
+        }
+
+        lock (_lock)
+        {
+            _transactions += batch.Transactions.Count;
+            _changes = new ChangeCounts(_changes.Inserts + inserts, _changes.Updates + updates, _changes.Deletes + deletes, _changes.Truncates + truncates);
+            _missingRows += outcome.MissingRows;
+            _source = Lsn.Max(_source, batch.Position);
+            foreach (var transaction in batch.Transactions)
+                _lag.Add(Math.Max(0, (now - transaction.CommitTime).TotalMilliseconds));
+        }
+    }
+
+    public void SchemaStarted()
+    {
+        lock (_lock)
+        {
+            _phase = StreamPhase.CopyingSchema;
+            _copy = new CopyStatus(0, 0, 0, 0, 0);
+        }
+    }
+
+    public void RowsStarted(int tables, long rowsEstimated)
+    {
+        lock (_lock)
+        {
+            _phase = StreamPhase.CopyingRows;
+            _copy = new CopyStatus(0, tables, 0, rowsEstimated, 0);
+        }
+    }
+
+    public void RowsCopied(long bytes)
+    {
+        lock (_lock)
+            _copy = _copy with { Bytes = _copy.Bytes + bytes };
+    }
+
+    public void TableDone(long rows)
+    {
+        lock (_lock)
+            _copy = _copy with { TablesDone = _copy.TablesDone + 1, Rows = _copy.Rows + rows };
+    }
+}

@@ -1,0 +1,102 @@
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+/// <summary>What one stream does, and the bounds of everything it holds in memory.</summary>
+public sealed record StreamOptions
+{
+    readonly string? _slotName;
+    readonly string? _publicationName;
+
+    /// <summary>Names the stream in its progress row; lower-case letters, digits and underscores, as in the name of a slot.</summary>
+    public required string Name { get; init; }
+
+    public required PostgresUrl Source { get; init; }
+
+    public required PostgresUrl Target { get; init; }
+
+    /// <summary>Default <c>tributary_NAME</c>.</summary>
+    public string SlotName
+    {
+        get => _slotName ?? $"tributary_{Name}";
+        init => _slotName = value;
+    }
+
+    /// <summary>Default <c>tributary_NAME</c>. It is created when it does not exist.</summary>
+    public string PublicationName
+    {
+        get => _publicationName ?? $"tributary_{Name}";
+        init => _publicationName = value;
+    }
+
+    /// <summary>Rows of source transactions that share one target transaction at most. 10,000 rows amortize the commit and stay well under a second.</summary>
+    public int BatchRowsMax { get; init; } = 10_000;
+
+    /// <summary>The same bound in bytes of row images.</summary>
+    public long BatchBytesMax { get; init; } = 8L << 20;
+
+    /// <summary>Decoded transactions that wait for the target. Two full batches of one-row transactions keep the target busy.</summary>
+    public int QueueTransactionsMax { get; init; } = 20_000;
+
+    /// <summary>Bytes of row images between source and target; reading from the source pauses beyond it. Eight full batches.</summary>
+    public long QueueBytesMax { get; init; } = 64L << 20;
+
+    /// <summary>The largest single transaction that is accepted: it is held in memory until its commit.</summary>
+    public long TransactionBytesMax { get; init; } = 1L << 30;
+
+    /// <summary>How often a message is written into the source's log, so that the slot of an idle database moves on.</summary>
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often the confirmed position is sent to the source. Far inside the server's <c>wal_sender_timeout</c> (60 s by default).</summary>
+    public TimeSpan FeedbackInterval { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>
+    /// Whether the target's commit waits for its disk. Off is faster; then a crash of the target's server may undo commits that the source
+    /// has been told about, so it is for targets that are copied anew after a crash.
+    /// </summary>
+    public bool SynchronousCommit { get; init; } = true;
+
+    /// <summary>Tables copied at the same time. Each takes one connection at either side.</summary>
+    public int CopyTablesMax { get; init; } = 2;
+
+    /// <summary>How long a start waits for the session of an instance that has just ended, before it takes that for a second instance.</summary>
+    public TimeSpan FenceWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>The longest pause between attempts to reconnect.</summary>
+    public TimeSpan ReconnectDelayMax { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Transactions whose lag is remembered for the percentiles.</summary>
+    public int LagWindow { get; init; } = 1024;
+
+    /// <summary>Every mistake in the options, each with its name.</summary>
+    public IReadOnlyList<string> Validate()
+    {
+        var errors = new List<string>();
+        RequireName(errors, nameof(Name), Name, 40); // The slot's name is longer by "tributary_", and Postgres allows 63 bytes.
+        RequireName(errors, nameof(SlotName), SlotName, 63);
+        RequirePositive(errors, nameof(BatchRowsMax), BatchRowsMax);
+        RequirePositive(errors, nameof(BatchBytesMax), BatchBytesMax);
+        RequirePositive(errors, nameof(QueueTransactionsMax), QueueTransactionsMax);
+        RequirePositive(errors, nameof(QueueBytesMax), QueueBytesMax);
+        RequirePositive(errors, nameof(TransactionBytesMax), TransactionBytesMax);
+        RequirePositive(errors, nameof(CopyTablesMax), CopyTablesMax);
+        RequirePositive(errors, nameof(LagWindow), LagWindow);
+        RequirePositive(errors, nameof(HeartbeatInterval), HeartbeatInterval.Ticks);
+        RequirePositive(errors, nameof(FeedbackInterval), FeedbackInterval.Ticks);
+        if (PublicationName.Length is 0 or > 63)
+            errors.Add($"{nameof(PublicationName)} must have 1 to 63 characters.");
+        return errors;
+    }
+
+    static void RequirePositive(List<string> errors, string name, long value)
+    {
+        if (value <= 0)
+            errors.Add($"{name} must be greater than 0.");
+    }
+
+    static void RequireName(List<string> errors, string name, string value, int charsMax)
+    {
+        if (value.Length == 0 || value.Length > charsMax || !value.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '_'))
+            errors.Add($"{name} '{value}' must be 1 to {charsMax} lower-case letters, digits and underscores.");
+    }
+}

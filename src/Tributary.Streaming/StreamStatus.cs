@@ -1,0 +1,48 @@
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+public enum StreamPhase
+{
+    Starting,
+    CopyingSchema,
+    CopyingRows,
+    Streaming,
+    Failed,
+    Stopped,
+}
+
+/// <summary>A stream at one moment; it does not change afterwards.</summary>
+/// <param name="SourceLsn">The newest position of the source that is known.</param>
+/// <param name="ConfirmedLsn">The end of the last commit that the target holds for good and the source was told about.</param>
+/// <param name="LagBytes">The distance between the two, in bytes of the source's log.</param>
+/// <param name="LagP50Ms">
+/// Milliseconds from the source's commit to the target's, over the last transactions; null before the first. The commit time is the source's
+/// clock and the end is this machine's, so the figure holds only as far as the two clocks agree.
+/// </param>
+/// <param name="MissingRows">Updates and deletes that found no row in the target.</param>
+/// <param name="LastError">The reason of the last failure or reconnection; null when there was none.</param>
+public sealed record StreamStatus(
+    string Name,
+    StreamPhase Phase,
+    CopyStatus Copy,
+    long Transactions,
+    ChangeCounts Changes,
+    Lsn ConfirmedLsn,
+    Lsn SourceLsn,
+    long LagBytes,
+    double? LagP50Ms,
+    double? LagP99Ms,
+    long MissingRows,
+    int Reconnections,
+    string? LastError);
+
+/// <summary>How far the copy of the existing rows is.</summary>
+/// <param name="RowsEstimated">From the source's statistics; 0 when it has none.</param>
+/// <param name="Bytes">Bytes of row data carried.</param>
+public sealed record CopyStatus(int TablesDone, int TablesTotal, long Rows, long RowsEstimated, long Bytes);
+
+public sealed record ChangeCounts(long Inserts, long Updates, long Deletes, long Truncates)
+{
+    public long Total => Inserts + Updates + Deletes + Truncates;
+}

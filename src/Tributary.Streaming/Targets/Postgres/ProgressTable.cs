@@ -1,0 +1,102 @@
+using Npgsql;
+using Tributary.Postgres;
+
+namespace Tributary.Streaming.Targets.Postgres;
+
+/// <summary>The stream's checkpoint, one row in the target's own database, so that it commits together with the data.</summary>
+internal static class ProgressTable
+{
+    // "TRIB": the first key of the advisory lock; the second is a hash of the stream's name.
+    const int LockClass = 0x54524942;
+
+    /// <summary>Saves the position; a newer instance, which has raised the epoch, makes it fail and with it the whole transaction.</summary>
+    public const string SaveSql =
+        """
+        WITH saved AS (
+            UPDATE tributary.progress SET commit_end_lsn = $1::text::pg_lsn, updated_at = now()
+            WHERE pipeline = $2 AND epoch = $3 AND state = 'streaming' RETURNING 1)
+        SELECT 1 / (SELECT count(*)::int FROM saved)
+        """;
+
+    const string CreateSql =
+        """
+        CREATE SCHEMA IF NOT EXISTS tributary;
+        CREATE TABLE IF NOT EXISTS tributary.progress (
+            pipeline text PRIMARY KEY,
+            state text NOT NULL CHECK (state IN ('copying', 'streaming')),
+            system_identifier text NOT NULL,
+            slot_name text NOT NULL,
+            commit_end_lsn pg_lsn NOT NULL,
+            epoch bigint NOT NULL,
+            updated_at timestamptz NOT NULL DEFAULT now());
+        CREATE TABLE IF NOT EXISTS tributary.copied_object (
+            pipeline text NOT NULL,
+            kind text NOT NULL,
+            identity text NOT NULL,
+            PRIMARY KEY (pipeline, kind, identity));
+        """;
+
+    public static async Task<bool> TryLockAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_try_advisory_lock($1, pg_catalog.hashtext($2))", target)
+        {
+            Parameters = { new() { Value = LockClass }, new() { Value = pipeline } },
+        };
+        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    public static async Task CreateAsync(NpgsqlConnection target, CancellationToken cancellationToken)
+    {
+        // The lock of one stream does not keep another stream's first start out, and IF NOT EXISTS is not atomic: a short transaction lock is.
+        await using var transaction = await target.BeginTransactionAsync(cancellationToken);
+        await using var command = new NpgsqlCommand($"SELECT pg_catalog.pg_advisory_xact_lock({LockClass}, 0); {CreateSql}", target, transaction);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+        await transaction.CommitAsync(cancellationToken);
+    }
+
+    /// <summary>Reads the checkpoint and raises its epoch, which shuts out writes of earlier instances.</summary>
+    public static async Task<Checkpoint?> TakeOverAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            UPDATE tributary.progress SET epoch = epoch + 1 WHERE pipeline = $1
+            RETURNING state, system_identifier, slot_name, commit_end_lsn::text, epoch
+            """, target)
+        { Parameters = { new() { Value = pipeline } } };
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        if (!await reader.ReadAsync(cancellationToken))
+            return null;
+        var state = reader.GetString(0) == "streaming" ? CheckpointState.Streaming : CheckpointState.Copying;
+        return new Checkpoint(state, reader.GetString(1), reader.GetString(2), Lsn.Parse(reader.GetString(3)), reader.GetInt64(4));
+    }
+
+    public static async Task<Checkpoint> SetAsync(NpgsqlConnection target, string pipeline, Checkpoint checkpoint, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            INSERT INTO tributary.progress (pipeline, state, system_identifier, slot_name, commit_end_lsn, epoch)
+            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6)
+            ON CONFLICT (pipeline) DO UPDATE SET state = excluded.state, system_identifier = excluded.system_identifier,
+                slot_name = excluded.slot_name, commit_end_lsn = excluded.commit_end_lsn, updated_at = now()
+            WHERE progress.epoch = excluded.epoch
+            """, target)
+        {
+            Parameters =
+            {
+                new() { Value = pipeline },
+                new() { Value = checkpoint.State == CheckpointState.Streaming ? "streaming" : "copying" },
+                new() { Value = checkpoint.SystemIdentifier },
+                new() { Value = checkpoint.SlotName },
+                new() { Value = checkpoint.Position.ToString() },
+                new() { Value = checkpoint.Epoch },
+            },
+        };
+        if (await command.ExecuteNonQueryAsync(cancellationToken) != 1)
+            throw Fenced(pipeline);
+        return checkpoint;
+    }
+
+    public static StreamException Fenced(string pipeline) => new(
+        StreamErrorKind.Fenced,
+        $"Another instance of the stream '{pipeline}' writes to the target. Stop one of them; an instance whose process hung may go on in the background.");
+}

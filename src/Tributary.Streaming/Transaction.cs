@@ -1,0 +1,70 @@
+using System.Buffers;
+using Tributary.Postgres;
+
+namespace Tributary.Streaming;
+
+/// <summary>
+/// One committed transaction of the source. It owns the memory of its rows, which goes back to the pool with <see cref="Dispose"/>;
+/// the pipeline disposes it after the target has taken it.
+/// A change's position is <c>(CommitEndLsn, its index in Changes)</c>: a change's own LSN is neither unique nor ordered across transactions.
+/// </summary>
+public sealed class Transaction : IDisposable
+{
+    // A one-row transaction, the most frequent kind, takes one small chunk; a big one takes few large ones.
+    const int FirstChunkBytes = 512;
+    const int ChunkBytesMax = 256 * 1024;
+
+    readonly List<Change> _changes = [];
+    readonly List<byte[]> _chunks = [];
+    int _used;
+
+    internal Transaction(uint xid) => Xid = xid;
+
+    public uint Xid { get; }
+
+    /// <summary>Just behind the commit record: the only position that is ever saved or confirmed.</summary>
+    public Lsn CommitEndLsn { get; private set; }
+
+    /// <summary>The source's clock at the commit.</summary>
+    public DateTimeOffset CommitTime { get; private set; }
+
+    public IReadOnlyList<Change> Changes => _changes;
+
+    /// <summary>Bytes of row images.</summary>
+    public long Bytes { get; private set; }
+
+    public void Dispose()
+    {
+        foreach (var chunk in _chunks)
+            ArrayPool<byte>.Shared.Return(chunk);
+        _chunks.Clear();
+        _changes.Clear();
+    }
+
+    internal void Add(Change change) => _changes.Add(change);
+
+    internal void Complete(Lsn commitEndLsn, DateTimeOffset commitTime)
+    {
+        CommitEndLsn = commitEndLsn;
+        CommitTime = commitTime;
+    }
+
+    /// <summary>Copies a row image out of the source's receive buffer, which the next message overwrites.</summary>
+    internal RowImage Keep(ReadOnlySpan<byte> tuple)
+    {
+        if (tuple.IsEmpty)
+            return default;
+        if (_chunks.Count == 0 || _chunks[^1].Length - _used < tuple.Length)
+        {
+            var size = _chunks.Count == 0 ? FirstChunkBytes : Math.Min(_chunks[^1].Length * 2, ChunkBytesMax);
+            _chunks.Add(ArrayPool<byte>.Shared.Rent(Math.Max(size, tuple.Length)));
+            _used = 0;
+        }
+
+        var kept = _chunks[^1].AsMemory(_used, tuple.Length);
+        tuple.CopyTo(kept.Span);
+        _used += tuple.Length;
+        Bytes += tuple.Length;
+        return new RowImage(kept);
+    }
+}
