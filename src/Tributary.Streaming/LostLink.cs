@@ -9,8 +9,9 @@ internal static class LostLink
     public static bool Is(Exception exception) => exception switch
     {
         StreamException => false,
-        // Shutdown, crash recovery, a slot still held by the session of the lost link, and the transaction conflicts are passing states.
-        PostgresException postgres => postgres.SqlState is "57P01" or "57P02" or "57P03" or "55006" or "40001" or "40P01" or "53300" ||
+        // Shutdown, crash recovery, a slot still held by the session of the lost link, transaction conflicts, full disks and spent connections are passing states.
+        PostgresException postgres => postgres.SqlState is "57P01" or "57P02" or "57P03" or "55006" or "40001" or "40P01" ||
+            postgres.SqlState.StartsWith("53", StringComparison.Ordinal) ||
             postgres.SqlState.StartsWith("08", StringComparison.Ordinal),
         NpgsqlException npgsql => npgsql.IsTransient || npgsql.InnerException is IOException or SocketException or TimeoutException,
         EndOfStreamException or IOException or SocketException or TimeoutException => true,

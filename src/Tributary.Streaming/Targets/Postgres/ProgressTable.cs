@@ -96,6 +96,15 @@ internal static class ProgressTable
         return checkpoint;
     }
 
+    /// <summary>Forgets the stream.</summary>
+    public static async Task DeleteAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            "WITH forgotten AS (DELETE FROM tributary.copied_object WHERE pipeline = $1) DELETE FROM tributary.progress WHERE pipeline = $1", target)
+        { Parameters = { new() { Value = pipeline } } };
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     public static StreamException Fenced(string pipeline) => new(
         StreamErrorKind.Fenced,
         $"Another instance of the stream '{pipeline}' writes to the target. Stop one of them; an instance whose process hung may go on in the background.");
