@@ -139,7 +139,7 @@ sealed class ClientSession(long id, ClientConnection client, GatewayServices gat
                 // Step 6: open the session.
                 var opened = await connection.OpenSessionAsync(
                     route.Parameters, client.Stream,
-                    realKey => (key = gateway.Cancels.Register(hold.SocketPath, realKey, protocolMinor)).BackendKeyData, opening.Token);
+                    realKey => (key ??= gateway.Cancels.Register(hold.SocketPath, realKey, protocolMinor)).BackendKeyData, opening.Token);
                 if (!opened.Opened)
                     return opened.Error;
                 Log.Entered(gateway.Logger, id, client.RemoteAddress, route.Branch, route.User, gateway.TimeProvider.GetElapsedTime(began));

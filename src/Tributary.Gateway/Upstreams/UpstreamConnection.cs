@@ -45,21 +45,30 @@ sealed class UpstreamConnection : IAsyncDisposable
 
     /// <summary>Opens the session and tells the client all of it, up to the first ReadyForQuery or the server's own error.</summary>
     /// <param name="replaceKey">From the body of the server's BackendKeyData to the message for the client.</param>
-    /// <exception cref="IOException">One of the two links was lost.</exception>
+    /// <exception cref="IOException">The client's link was lost; the server's is an answer.</exception>
     public async Task<OpeningResult> OpenSessionAsync(
         IEnumerable<KeyValuePair<string, string>> parameters, Stream client, Func<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> replaceKey,
         CancellationToken cancellationToken)
     {
-        await Stream.WriteAsync(StartupPacket.BuildStartup(parameters), cancellationToken);
+        var lost = OpeningResult.Refuse("08006", "the branch's Postgres ended the connection before the session began");
+        try
+        {
+            await Stream.WriteAsync(StartupPacket.BuildStartup(parameters), cancellationToken);
+        }
+        catch (IOException)
+        {
+            return lost;
+        }
+
         var buffer = new byte[BufferBytes];
         var filled = 0;
         while (true)
         {
             if (filled == buffer.Length)
                 Array.Resize(ref buffer, buffer.Length * 2);
-            var read = await Stream.ReadAsync(buffer.AsMemory(filled), cancellationToken);
+            var read = await ReadAsync(buffer.AsMemory(filled), cancellationToken);
             if (read == 0)
-                return OpeningResult.Refuse("08006", "the branch's Postgres ended the connection before the session began");
+                return lost;
             filled += read;
 
             var answer = Translate(buffer.AsMemory(0, filled), replaceKey, out var forClient, out var taken);
@@ -82,6 +91,19 @@ sealed class UpstreamConnection : IAsyncDisposable
     public void EndSending() => _socket.Shutdown(SocketShutdown.Send);
 
     public async ValueTask DisposeAsync() => await Stream.DisposeAsync();
+
+    /// <summary>A broken link and an ended one are the same here: the server has gone.</summary>
+    async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await Stream.ReadAsync(buffer, cancellationToken);
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
+    }
 
     static OpeningResult? Translate(
         ReadOnlyMemory<byte> buffer, Func<ReadOnlyMemory<byte>, ReadOnlyMemory<byte>> replaceKey, out ReadOnlyMemory<byte> forClient, out int taken)
