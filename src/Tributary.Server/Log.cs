@@ -26,6 +26,9 @@ static partial class Log
     [LoggerMessage(4006, LogLevel.Information, "Tributary has stopped")]
     public static partial void Stopped(ILogger logger);
 
+    [LoggerMessage(4007, LogLevel.Warning, "Production does not serve now, and what is here goes on without it: {Reason}")]
+    public static partial void SourceUnsuitable(ILogger logger, string reason);
+
     [LoggerMessage(4010, LogLevel.Error, "The API failed to answer {Method} {Path}")]
     public static partial void RequestFailed(ILogger logger, string method, string path, Exception exception);
 

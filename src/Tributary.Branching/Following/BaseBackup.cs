@@ -38,7 +38,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
     /// <summary>Drops the slot that an interrupted base backup of ours has left on production, so that it does not hold the log for ever.</summary>
     public async Task DropSlotAsync(CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").Build();
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
         await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
         command.Parameters.AddWithValue(options.SlotName);
         await command.ExecuteNonQueryAsync(cancellationToken);
@@ -47,7 +47,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
     /// <summary>Whether production has a slot of our name.</summary>
     public async Task<bool> HasSlotAsync(CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").Build();
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
         await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");
         command.Parameters.AddWithValue(options.SlotName);
         return await command.ExecuteScalarAsync(cancellationToken) is true;

@@ -6,7 +6,8 @@ namespace Tributary.Demo.Agents;
 public sealed record FleetOutcome(string Agent, AgentReport? Pricing, RogueReport? Rogue, string? Failure);
 
 /// <summary>Many agents at once, each on a branch and with a product of its own, three of them rogues.</summary>
-public sealed class AgentFleet(IFreshData fresh, IBranches branches, int productionPort, TimeProvider time)
+/// <param name="interval">The pause between one agent's arrival and the next; zero for all in the same instant.</param>
+public sealed class AgentFleet(IFreshData fresh, IBranches branches, int productionPort, TimeSpan interval, TimeProvider time)
 {
     /// <summary>Products worth a look: an excess, at least four prices in their history, the most sold first.</summary>
     /// <param name="connectionString">Production or its replica.</param>
@@ -28,7 +29,7 @@ public sealed class AgentFleet(IFreshData fresh, IBranches branches, int product
     }
 
     /// <summary>
-    /// Runs one agent a SKU at once, and answers when all have ended. The second, third and fourth are rogues when there are that many.
+    /// Runs one agent a SKU side by side, and answers when all have ended. The second, third and fourth are rogues when there are that many.
     /// </summary>
     /// <param name="ended">Called as each agent ends, from any thread.</param>
     public async Task<IReadOnlyList<FleetOutcome>> RunAsync(
@@ -38,6 +39,7 @@ public sealed class AgentFleet(IFreshData fresh, IBranches branches, int product
         return await Task.WhenAll(skus.Select(async (sku, index) =>
         {
             var rogue = index >= 1 && index <= misdeeds.Length ? misdeeds[index - 1] : (Misdeed?)null;
+            await Task.Delay(interval * index, time, cancellationToken);
             var outcome = await RunOneAsync($"agent-{index + 1}", sku, rogue, cancellationToken);
             ended(outcome);
             return outcome;

@@ -97,9 +97,14 @@ public sealed class ServerHost : IAsyncDisposable
         if (lockFailure is not null)
             return lockFailure;
 
-        // Step 2: ask production.
+        // Step 2: ask production. A state folder that has followed it before goes on without it: branches work while production is down,
+        // and each part waits for it by itself.
         if (await Preflight.RunAsync(Configuration, cancellationToken) is { } unsuitable)
-            return unsuitable;
+        {
+            if (!File.Exists(Path.Combine(Configuration.StateDirectory, "catalog.db")))
+                return unsuitable;
+            Log.SourceUnsuitable(_logger, unsuitable.Message);
+        }
 
         // Step 3: open branching.
         if (Configuration.Branching is { } options && await OpenBranchingAsync(options, cancellationToken) is { } notOpened)
@@ -126,12 +131,20 @@ public sealed class ServerHost : IAsyncDisposable
 
     async Task<StartupFailure?> OpenBranchingAsync(BranchingOptions options, CancellationToken cancellationToken)
     {
-        var manager = BranchManagers.Create(options, _timeProvider, _loggerFactory);
-        _branching = new BranchingPart(manager, options, _timeProvider, _logger);
-        var opened = await manager.StartAsync(cancellationToken);
-        return opened.Succeeded ? null : new StartupFailure(
-            opened.Error.Kind == BranchErrorKind.PoolFull ? StartupFailureKind.NoSpace : StartupFailureKind.MachineUnsuitable, opened.Error.Message,
-            "'tributary doctor' checks the machine");
+        var opened = await BranchManager.OpenAsync(options, _timeProvider, _loggerFactory, cancellationToken);
+        if (opened.Succeeded)
+        {
+            _branching = new BranchingPart(opened.Value, options, _timeProvider, _logger);
+            return null;
+        }
+
+        var kind = opened.Error.Kind switch
+        {
+            BranchErrorKind.PoolFull => StartupFailureKind.NoSpace,
+            BranchErrorKind.SourceUnsuitable => StartupFailureKind.SourceUnsuitable,
+            _ => StartupFailureKind.MachineUnsuitable,
+        };
+        return new StartupFailure(kind, opened.Error.Message, "'tributary doctor' checks the machine and production");
     }
 
     async Task<StartupFailure?> BindGatewayAsync(BranchManager manager, CancellationToken cancellationToken)

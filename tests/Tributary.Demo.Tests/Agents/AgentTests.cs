@@ -113,7 +113,7 @@ public sealed class AgentTests(GeneratedShop shop)
         var skus = await AgentFleet.PickSkusAsync(shop.ConnectionString, 6, TestContext.Current.CancellationToken);
         var ended = 0;
 
-        var outcomes = await new AgentFleet(fresh, branches, 1, _time).RunAsync(skus, _ => Interlocked.Increment(ref ended), TestContext.Current.CancellationToken);
+        var outcomes = await new AgentFleet(fresh, branches, 1, TimeSpan.Zero, _time).RunAsync(skus, _ => Interlocked.Increment(ref ended), TestContext.Current.CancellationToken);
 
         Assert.Equal(6, ended);
         Assert.Equal([null, Misdeed.DropOrders, Misdeed.DeleteWithoutWhere, Misdeed.RunPrograms, null, null], outcomes.Select(outcome => outcome.Rogue?.Misdeed));
