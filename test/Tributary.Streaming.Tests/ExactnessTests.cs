@@ -33,7 +33,7 @@ public sealed class ExactnessTests
         await stream.StartAndCatchUpAsync();
         await stream.SourceAsync($"""INSERT INTO {Quoted} ("Id", t, n) VALUES (3, '', 'NaN'), (4, NULL, 'Infinity'); UPDATE {Quoted} SET {Row} WHERE "Id" = 2""");
         await stream.SourceAsync($"""INSERT INTO {Quoted} SELECT 5, n, b, j, jb, a, ia, m, ma, ts, d, iv, f, t, c, vc, s, u, bits, r, "char", ip FROM {Quoted} WHERE "Id" = 2""");
-        await stream.SourceAsync("INSERT INTO auto (v) VALUES ('second'); UPDATE auto SET v = 'changed' WHERE id = 1");
+        await stream.SourceAsync("INSERT INTO auto (v) VALUES ('second'); UPDATE auto SET v = 'changed' WHERE id = 1; UPDATE auto SET id = DEFAULT WHERE id = 2");
         await stream.CatchUpAsync();
 
         await stream.AssertEqualAsync();
