@@ -104,8 +104,12 @@ internal static class ApplyStatements
             var next = 0;
             for (var i = 0; next < columns.Count && reader.Next(); i++)
             {
-                if (i == columns[next])
-                    arrays[next++][row] = reader.Kind == ValueKind.Text ? reader.Value : null;
+                if (i != columns[next])
+                    continue;
+                // Left at null otherwise. A conditional expression with null would go through byte[] and become the empty string.
+                if (reader.Kind == ValueKind.Text)
+                    arrays[next][row] = reader.Value;
+                next++;
             }
         }
 

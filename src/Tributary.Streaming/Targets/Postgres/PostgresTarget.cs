@@ -84,6 +84,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) :
         {
             MaxAutoPrepare = PreparedMax,
             AutoPrepareMinUsages = 2,
+            IncludeFailedBatchedCommand = true, // An error then says which run it belongs to.
         };
         return builder.ConnectionString;
     }

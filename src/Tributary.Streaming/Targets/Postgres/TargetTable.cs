@@ -74,11 +74,12 @@ internal sealed class TargetTable
 
         if (found.Values.FirstOrDefault(left => !left.Column.IsGenerated).Column is { } extra)
             throw Differs(schema, $"the source no longer has the target's column {extra.Name}");
-        return new TargetTable(schema, columns.MoveToImmutable(), KeyOf(schema, columns));
+        var matched = columns.MoveToImmutable();
+        return new TargetTable(schema, matched, KeyOf(schema, matched));
     }
 
     // With REPLICA IDENTITY FULL every column counts as identity; the target's primary key then finds the row quicker and just as surely.
-    static ImmutableArray<int> KeyOf(TableSchema schema, ImmutableArray<TargetColumn>.Builder columns) => schema.Identity switch
+    static ImmutableArray<int> KeyOf(TableSchema schema, ImmutableArray<TargetColumn> columns) => schema.Identity switch
     {
         ReplicaIdentity.Key => [.. Enumerable.Range(0, schema.Columns.Length).Where(i => schema.Columns[i].IsKey)],
         _ => [.. Enumerable.Range(0, schema.Columns.Length).Where(i => columns[i].IsPrimaryKey)],
