@@ -13,6 +13,7 @@ static class CommandLineRoot
     {
         var root = new RootCommand("Stream your Postgres anywhere. Give every agent a copy it can break.")
         {
+            DemoCommand.Build(),
             UpCommand.Build(),
             StatusCommand.Build(),
             DoctorCommand.Build(),

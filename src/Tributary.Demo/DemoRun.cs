@@ -1,8 +1,6 @@
-using Npgsql;
 using Tributary.Contracts;
 using Tributary.Contracts.Client;
 using Tributary.Demo.Agents;
-using Tributary.Demo.Figures;
 using Tributary.Demo.Serving;
 using Tributary.Demo.Shop;
 using Tributary.Postgres.Programs;

@@ -20,14 +20,14 @@ sealed class LoneAgent(INarrator narrator, IFreshData fresh, ServerBranches bran
             $"Forecast on its own branch, to the end of {report.Forecast.Friday.AddDays(-1):dddd d MMMM} (elasticity {report.Forecast.Elasticity.Value:0.00} ± {report.Forecast.Elasticity.StandardError:0.00})",
             ["", "price", "sells", "stock p10", "p50", "p90", "excess cleared"],
             [
-                ["as it is", .. Cells(now)],
-                ["12 % off", .. Cells(changed)],
+                (string[])["as it is", .. Cells(now)],
+                (string[])["12 % off", .. Cells(changed)],
             ]);
         narrator.Line($"Agent 42 reports: {report.Recommendation}");
         narrator.Line($"Its branch was created in {report.Timings.Create.TotalMilliseconds:0} ms, gave its first row after {report.Timings.FirstRow.TotalMilliseconds:0} ms, and is deleted. Production's price is untouched.");
         return report;
     }
 
-    static IEnumerable<string> Cells(Outlook outlook) =>
-        [$"{outlook.Price:0.00}", $"{outlook.Units:0}", $"{outlook.StockP10:0}", $"{outlook.StockP50:0}", $"{outlook.StockP90:0}", $"{outlook.ClearChance:P0}"];
+    static string[] Cells(Outlook outlook) =>
+        [$"{outlook.Price:0.00}", $"{outlook.ExpectedUnits:0}", $"{outlook.StockP10:0}", $"{outlook.StockP50:0}", $"{outlook.StockP90:0}", $"{outlook.ChanceToClear:P0}"];
 }

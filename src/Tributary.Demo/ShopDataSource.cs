@@ -14,6 +14,14 @@ static class ShopDataSource
         return builder.Build();
     }
 
+    /// <summary>Makes an empty database on the server that a connection string leads to.</summary>
+    public static async Task CreateDatabaseAsync(string connectionString, string name, CancellationToken cancellationToken)
+    {
+        await using var source = CreateUnpooled(connectionString);
+        await using var command = source.CreateCommand($"CREATE DATABASE {Postgres.SqlQuoting.Identifier(name)}");
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     /// <summary>One session that is closed for good when the source is disposed, as an agent's should be: a pooled one would hold its branch awake.</summary>
     public static NpgsqlDataSource CreateUnpooled(string connectionString) =>
         Create(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);

@@ -1,0 +1,55 @@
+using Tributary.Contracts.Client;
+using Tributary.Contracts.Costs;
+using Tributary.Demo.Agents;
+using Tributary.Demo.Figures;
+using Tributary.Demo.Serving;
+
+namespace Tributary.Demo;
+
+/// <summary>What this run has measured, and what it means for a terabyte.</summary>
+sealed class ClosingTable(INarrator narrator, TributaryClient client, ServerWatch watch)
+{
+    public async Task ShowAsync(AgentReport one, CrowdFigures crowd, CancellationToken cancellationToken)
+    {
+        narrator.Section("6. What this run has measured");
+        var status = await watch.NowAsync(cancellationToken);
+        var stream = status.Streams[0];
+        var timings = crowd.Outcomes.Select(outcome => outcome.Pricing?.Timings ?? outcome.Rogue?.Timings).OfType<AgentTimings>().Append(one.Timings).ToList();
+        var firstRow = new Percentiles(timings.Select(timing => timing.FirstRow));
+        var age = new Percentiles(crowd.Outcomes.Select(outcome => outcome.Pricing?.DataAge).OfType<TimeSpan>());
+        var exclusive = crowd.Branches.Sum(branch => branch.ExclusiveBytes ?? 0);
+        var copies = crowd.MainBytes * crowd.Branches.Count;
+        narrator.Table("", ["figure", "measured"],
+        [
+            ["branches at once", $"{crowd.Branches.Count}, while {status.Streams[0].TransactionsApplied:N0} transactions streamed"],
+            ["create → first row through the gateway", $"{firstRow}"],
+            ["create call alone", $"{new Percentiles(timings.Select(timing => timing.Create))}"],
+            [$"the same, {crowd.Burst.Count} requested in one instant", $"{crowd.Burst}"],
+            ["wake: connect → first row, asleep", $"{crowd.Wake}"],
+            ["age of a branch's data at its first row", $"{age}"],
+            ["stream lag, commit → commit in the replica", $"p50 {stream.LagMsP50:0.0} ms, p99 {stream.LagMsP99:0.0} ms"],
+            ["exclusive bytes of a branch", crowd.Branches.Count == 0 ? "-" : $"{Mb(exclusive / crowd.Branches.Count)} on average, {Mb(crowd.Branches.Max(branch => branch.ExclusiveBytes ?? 0))} at most"],
+            ["all branches and one copy", $"{Mb(crowd.MainBytes + exclusive)} = {1 + ((double)exclusive / crowd.MainBytes):0.000} × one copy ({Mb(crowd.MainBytes)})"],
+            ["the same as full copies", $"{Mb(copies)}"],
+            ["growth of the pool with all branches", Mb(crowd.PoolBytesGrown)],
+            ["memory of this process", Mb(status.ResidentBytes)],
+            ["memory of all branches' Postgres", crowd.Branches.Count == 0 ? "-" : $"{Mb(crowd.MemoryBytes)}, {Mb(crowd.MemoryBytes / crowd.Branches.Count)} each"],
+            ["production's checksums", crowd.Verdict.Unchanged ? "unchanged" : "CHANGED"],
+        ]);
+
+        var request = new CostRequest
+        {
+            DeltaShare = crowd.Branches.Count == 0 ? null : (double)exclusive / crowd.Branches.Count / crowd.MainBytes,
+            BranchCreateSeconds = firstRow.P50 / 1000,
+        };
+        var cost = await client.ComputeCostAsync(request, cancellationToken);
+        if (!cost.Succeeded)
+            throw new DemoException($"The cost cannot be computed: {cost.Problem.Detail}");
+        var cells = CostTable.Cells(cost.Value);
+        narrator.Table("What agents with a database each would cost on 1 TB (tributary cost)", cells[0], [.. cells.Skip(1)]);
+        foreach (var line in CostTable.Assumptions(cost.Value))
+            narrator.Line(line);
+    }
+
+    static string Mb(long bytes) => $"{bytes / 1e6:N1} MB";
+}
