@@ -26,7 +26,9 @@ public sealed class DemoRun(
     const string Database = "shop";
 
     /// <summary>How long after the first order agent 42 asks, about: the excess of its product is sized for that moment.</summary>
-    static readonly TimeSpan AskedAfter = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan AskedAfter = TimeSpan.FromSeconds(25);
+
+    int OrdersUntilAsked => (int)(AskedAfter.TotalSeconds * options.OrdersPerSecond);
 
     /// <exception cref="DemoException">A step failed; the message says which and why.</exception>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -71,7 +73,7 @@ public sealed class DemoRun(
                     Orders = options.Orders,
                     Seed = options.Seed,
                     Until = time.GetUtcNow(),
-                    OrdersUntilAsked = (int)(AskedAfter.TotalSeconds * options.OrdersPerSecond),
+                    OrdersUntilAsked = OrdersUntilAsked,
                 },
                 cancellationToken);
             narrator.Line($"The shop has {shop.Rows["orders"]:N0} orders with {shop.Rows["order_lines"]:N0} lines; {shop.DatabaseBytes / 1e6:0} MB, made in {shop.Elapsed.TotalSeconds:0.0} s.");
@@ -98,14 +100,15 @@ public sealed class DemoRun(
         using var client = new TributaryClient(Path.Combine(workspace.StateDirectory, "tributary.sock"));
         var watch = new ServerWatch(client, narrator, time);
         var streaming = (await watch.StreamAsync(cancellationToken)).Streams[0];
-        narrator.Line($"{streaming.RowsCopied:N0} existing rows in {streaming.TablesCopied} tables are copied, and changes follow.");
-        await ShowLagAsync(watch, cancellationToken);
+        narrator.Line($"About {streaming.RowsCopied:N0} existing rows in {streaming.TablesCopied} tables are copied, and changes follow.");
 
         // Step 3: the pool.
         narrator.Section("3. Tributary follows production into its pool");
         var status = await watch.SeedAsync(cancellationToken);
         narrator.Line($"Driver {status.Branching.Driver}; main is at {status.Branching.MainLsn}; the newest seed is at {status.Branching.Seeds[0].Lsn}.");
         narrator.Line($"The gateway listens on {status.Gateway.Host}:{status.Gateway.Port} and speaks the Postgres protocol.");
+
+        await ShowLagAsync(watch, arrivals, cancellationToken);
 
         await using var fresh = new ReplicaFreshData(replica.ConnectionString(Database), time);
         var branches = new ServerBranches(client);
@@ -126,14 +129,16 @@ public sealed class DemoRun(
         narrator.Line("Everything of the demonstration is being removed.");
     }
 
-    async Task ShowLagAsync(ServerWatch watch, CancellationToken cancellationToken)
+    async Task ShowLagAsync(ServerWatch watch, OrderArrivals arrivals, CancellationToken cancellationToken)
     {
-        for (var i = 0; i < 4; i++)
+        narrator.Line("The shop runs for a moment, so that the last hour has something to tell; the lag meanwhile:");
+        do
         {
-            await Task.Delay(TimeSpan.FromSeconds(0.5), time, cancellationToken);
+            await Task.Delay(TimeSpan.FromSeconds(2), time, cancellationToken);
             var stream = (await watch.NowAsync(cancellationToken)).Streams[0];
-            narrator.Line($"lag p50 {stream.LagMsP50:0.0} ms, p99 {stream.LagMsP99:0.0} ms; {stream.TransactionsApplied:N0} transactions, {stream.ChangesApplied:N0} changes applied; {stream.LagBytes ?? 0:N0} bytes behind");
+            narrator.Line($"  p50 {stream.LagMsP50:0.0} ms, p99 {stream.LagMsP99:0.0} ms, {stream.LagBytes ?? 0:N0} bytes behind; {stream.TransactionsApplied:N0} transactions with {stream.ChangesApplied:N0} changes applied");
         }
+        while (arrivals.Committed < OrdersUntilAsked);
     }
 
     async Task LeaveRunningAsync(TributaryClient client, DemoWorkspace workspace, PostgresServer production, CancellationToken cancellationToken)

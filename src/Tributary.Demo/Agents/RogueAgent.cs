@@ -85,7 +85,24 @@ public sealed class RogueAgent(IBranches branches, int productionPort, TimeProvi
         exit 0
         """;
 
+    // A branch without a shell is asked by what a superuser has left: the server's own file functions, and libpq inside dblink.
     async Task<(string, IReadOnlyList<string>)> RunProgramsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        const string probe = "CREATE TEMP TABLE probe (line text); COPY probe FROM PROGRAM 'id'";
+        var noShell = await AttemptAsync(connection, probe, _ => "", cancellationToken);
+        return noShell.Length == 0 ? await RunScriptAsync(connection, cancellationToken) : (
+            "COPY … FROM PROGRAM 'id'; read /etc/shadow; connect to production",
+            [
+                noShell,
+                await AttemptAsync(connection, "SELECT pg_read_file('/etc/shadow')", _ => SecretMark, cancellationToken),
+                await AttemptAsync(
+                    connection,
+                    $"CREATE EXTENSION IF NOT EXISTS dblink; SELECT dblink_connect('host=127.0.0.1 port={productionPort} user=postgres dbname=postgres')",
+                    _ => ReachedMark, cancellationToken),
+            ]);
+    }
+
+    async Task<(string, IReadOnlyList<string>)> RunScriptAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         // Delimiter and quote are characters that no program prints, so that each line of output is one row.
         var copy = $"COPY seen FROM PROGRAM {Postgres.SqlQuoting.Literal(Script)} WITH (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')";
@@ -111,7 +128,10 @@ public sealed class RogueAgent(IBranches branches, int productionPort, TimeProvi
         }
         catch (PostgresException refused)
         {
-            return $"{refused.Severity}: {refused.MessageText} (SQLSTATE {refused.SqlState})";
+            // The message of dblink is general, and its detail says what libpq met; a login that was refused was reached all the same.
+            var reached = refused.Detail?.Contains("FATAL", StringComparison.Ordinal) is true ? $"{ReachedMark}: " : "";
+            var detail = refused.Detail is { Length: > 0 } more ? $": {more.ReplaceLineEndings(" ").Trim()}" : "";
+            return $"{reached}{refused.Severity}: {refused.MessageText}{detail} (SQLSTATE {refused.SqlState})";
         }
     }
 }
