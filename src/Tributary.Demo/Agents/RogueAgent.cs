@@ -85,8 +85,7 @@ public sealed class RogueAgent(IBranches branches, int productionPort, TimeProvi
         exit 0
         """;
 
-    // Beside programs a superuser has the server's own file functions, and libpq inside dblink. The programs come last: a branch without a
-    // shell answers them with a shortage of memory, after which the driver closes the connection.
+    // Beside programs a superuser has the server's own file functions, and libpq inside dblink.
     async Task<(string, IReadOnlyList<string>)> RunProgramsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         var file = await AttemptAsync(connection, "SELECT pg_read_file('/etc/shadow')", _ => SecretMark, cancellationToken);
@@ -119,6 +118,9 @@ public sealed class RogueAgent(IBranches branches, int productionPort, TimeProvi
     {
         try
         {
+            // The driver closes a connection on which a statement has failed for want of memory or of another server, as these do.
+            if (connection.State != System.Data.ConnectionState.Open)
+                await connection.OpenAsync(cancellationToken);
             await using var command = new NpgsqlCommand(sql, connection);
             return done(await command.ExecuteNonQueryAsync(cancellationToken));
         }
