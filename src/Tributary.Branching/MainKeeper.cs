@@ -21,7 +21,7 @@ internal sealed class MainKeeper : IAsyncDisposable
 {
     public const string Volume = PhysicalFollower.Volume;
 
-    const string MainFact = "main";
+    internal const string MainFact = "main";
     const string Copying = "copying";
     const string Following = "following";
 

@@ -19,13 +19,14 @@ static class CommandLineRoot
             DoctorCommand.Build(),
             new Command("stream", "Stream production's rows to another Postgres")
             {
-                StreamRunCommand.Build(), StreamStatusCommand.Build(), 
+                StreamRunCommand.Build(), StreamStatusCommand.Build(), StreamCheckCommand.Build(), StreamDestroyCommand.Build(),
             },
             new Command("branch", "Make, show, enter and delete branches")
             {
                 BranchCreateCommand.Build(), BranchListCommand.Build(), BranchGetCommand.Build(), BranchDeleteCommand.Build(), BranchConnectCommand.Build(),
             },
             CostCommand.Build(),
+            DestroyCommand.Build(),
             VersionCommand.Build(),
             CompletionCommand.Build(),
         };

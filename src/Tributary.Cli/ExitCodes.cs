@@ -35,7 +35,7 @@ static class ExitCodes
     /// <summary>Not yet: the first copy of production still runs.</summary>
     public const int NotReady = 10;
 
-    /// <summary>Another server runs on the state folder.</summary>
+    /// <summary>Another server runs on the state folder, or another instance runs the stream.</summary>
     public const int AlreadyRunning = 11;
 
     /// <summary>This machine lacks what is needed; <c>tributary doctor</c> says what.</summary>

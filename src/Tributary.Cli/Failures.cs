@@ -27,20 +27,10 @@ static class Failures
         };
     }
 
-    public static int Report(ParseResult parse, StartupFailure failure)
+    public static int Report(ParseResult parse, OperationFailure failure)
     {
         Write(parse, failure.Message, failure.Hint);
-        return failure.Kind switch
-        {
-            StartupFailureKind.AlreadyRunning => ExitCodes.AlreadyRunning,
-            StartupFailureKind.SourceUnsuitable => ExitCodes.SourceUnsuitable,
-            StartupFailureKind.TargetUnsuitable => ExitCodes.TargetUnsuitable,
-            StartupFailureKind.PortTaken => ExitCodes.PortTaken,
-            StartupFailureKind.NoSpace => ExitCodes.NoSpace,
-            StartupFailureKind.MachineUnsuitable => ExitCodes.MachineUnsuitable,
-            StartupFailureKind.BadCertificate => ExitCodes.Usage,
-            _ => ExitCodes.Failed,
-        };
+        return CodeOf(failure.Kind);
     }
 
     public static int Report(ParseResult parse, IReadOnlyList<ConfigurationError> errors)
@@ -65,4 +55,16 @@ static class Failures
         foreach (var line in (hint ?? "").Split('\n', StringSplitOptions.RemoveEmptyEntries))
             output.WriteLine($"hint: {line}");
     }
+
+    static int CodeOf(FailureKind kind) => kind switch
+    {
+        FailureKind.AlreadyRunning => ExitCodes.AlreadyRunning,
+        FailureKind.SourceUnsuitable => ExitCodes.SourceUnsuitable,
+        FailureKind.TargetUnsuitable => ExitCodes.TargetUnsuitable,
+        FailureKind.PortTaken => ExitCodes.PortTaken,
+        FailureKind.NoSpace => ExitCodes.NoSpace,
+        FailureKind.MachineUnsuitable => ExitCodes.MachineUnsuitable,
+        FailureKind.BadCertificate or FailureKind.Configuration => ExitCodes.Usage,
+        _ => ExitCodes.Failed,
+    };
 }

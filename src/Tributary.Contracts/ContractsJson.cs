@@ -13,6 +13,8 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(StatusResponse))]
 [JsonSerializable(typeof(StreamStatusResponse))]
 [JsonSerializable(typeof(StreamListResponse))]
+[JsonSerializable(typeof(StreamCheckResponse))]
+[JsonSerializable(typeof(RemovalResponse))]
 [JsonSerializable(typeof(DoctorResponse))]
 [JsonSerializable(typeof(CostRequest))]
 [JsonSerializable(typeof(CostResponse))]

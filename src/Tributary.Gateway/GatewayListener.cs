@@ -120,12 +120,12 @@ public sealed class GatewayListener : IAsyncDisposable
     string Explain(SocketException exception) => exception.SocketErrorCode switch
     {
         SocketError.AddressAlreadyInUse =>
-            $"port {_options.Port} on {_options.ListenAddress} is taken by another program: give the gateway another port (gateway.port), " +
+            $"port {_options.Port} on {_options.ListenAddress} is taken by another program: give the gateway another one (gateway.listen), " +
             $"or stop that program (ss -ltnp 'sport = :{_options.Port}' names it)",
         SocketError.AccessDenied =>
-            $"this user may not listen on port {_options.Port}: give the gateway a port above 1023 (gateway.port)",
+            $"this user may not listen on port {_options.Port}: give the gateway a port above 1023 (gateway.listen)",
         SocketError.AddressNotAvailable =>
-            $"this machine has no address {_options.ListenAddress}: give the gateway one that it has (gateway.listen_address), or 0.0.0.0 for all",
+            $"this machine has no address {_options.ListenAddress}: give the gateway one that it has (gateway.listen), or 0.0.0.0 for all",
         _ => $"the gateway cannot listen on {_options.ListenAddress}:{_options.Port}: {exception.Message}",
     };
 

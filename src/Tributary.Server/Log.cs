@@ -26,8 +26,14 @@ static partial class Log
     [LoggerMessage(4006, LogLevel.Information, "Tributary has stopped")]
     public static partial void Stopped(ILogger logger);
 
-    [LoggerMessage(4007, LogLevel.Warning, "Production does not serve now, and what is here goes on without it: {Reason}")]
-    public static partial void SourceUnsuitable(ILogger logger, string reason);
+    [LoggerMessage(4007, LogLevel.Warning, "What is here goes on, although not all that it reads and writes serves now: {Reason}")]
+    public static partial void Unsuitable(ILogger logger, string reason);
+
+    [LoggerMessage(4008, LogLevel.Warning, "Stream {Stream}, {Subject}: {Problem}. {Mend}")]
+    public static partial void StreamWarning(ILogger logger, string stream, string subject, string problem, string mend);
+
+    [LoggerMessage(4009, LogLevel.Warning, "What the failed start had made could not all be removed: {Reason}")]
+    public static partial void NotUndone(ILogger logger, string reason);
 
     [LoggerMessage(4010, LogLevel.Error, "The API failed to answer {Method} {Path}")]
     public static partial void RequestFailed(ILogger logger, string method, string path, Exception exception);

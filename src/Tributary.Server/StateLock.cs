@@ -21,7 +21,7 @@ public sealed class StateLock : IDisposable
     }
 
     /// <summary>Takes the lock, making the folder when it is missing; on failure says who holds it or why the folder does not serve.</summary>
-    public static StateLock? TryTake(string stateDirectory, out StartupFailure? failure)
+    public static StateLock? TryTake(string stateDirectory, out OperationFailure? failure)
     {
         var pidFile = Path.Combine(stateDirectory, "tributary.pid");
         failure = null;
@@ -36,19 +36,19 @@ public sealed class StateLock : IDisposable
         }
         catch (UnauthorizedAccessException)
         {
-            failure = new StartupFailure(
-                StartupFailureKind.StateUnusable, $"the state folder {stateDirectory} cannot be written by this user", "run as root, or name another folder with --state or 'state:'");
+            failure = new OperationFailure(
+                FailureKind.StateUnusable, $"the state folder {stateDirectory} cannot be written by this user", "run as root, or name another folder with --state or 'state:'");
         }
         catch (IOException exception) when (IsHeld(exception))
         {
-            failure = new StartupFailure(
-                StartupFailureKind.AlreadyRunning, $"another tributary runs on the state folder {stateDirectory}, pid {HolderOf(pidFile)}",
+            failure = new OperationFailure(
+                FailureKind.AlreadyRunning, $"another tributary runs on the state folder {stateDirectory}, pid {HolderOf(pidFile)}",
                 "stop it first, or give this one a folder of its own with --state or 'state:'");
         }
         catch (IOException exception)
         {
-            failure = new StartupFailure(
-                StartupFailureKind.StateUnusable, $"the state folder {stateDirectory} cannot be used: {exception.Message}", "name another folder with --state or 'state:'");
+            failure = new OperationFailure(
+                FailureKind.StateUnusable, $"the state folder {stateDirectory} cannot be used: {exception.Message}", "name another folder with --state or 'state:'");
         }
 
         return null;
@@ -63,11 +63,19 @@ public sealed class StateLock : IDisposable
     /// <summary>After <see cref="Dispose"/>: removes the folder when this lock made it and nothing else was put into it.</summary>
     public void RemoveFolderIfMade()
     {
+        if (_madeFolder)
+            RemoveFolder();
+    }
+
+    /// <summary>After <see cref="Dispose"/>: removes the folder unless something is in it beside the lock; answers whether it did.</summary>
+    public bool RemoveFolder()
+    {
         var folder = Path.GetDirectoryName(_pidFile)!;
-        if (!_madeFolder || Directory.EnumerateFileSystemEntries(folder).Any(entry => entry != _file.Name))
-            return;
         File.Delete(_file.Name);
+        if (Directory.EnumerateFileSystemEntries(folder).Any())
+            return false;
         Directory.Delete(folder);
+        return true;
     }
 
     // EWOULDBLOCK of flock reaches us as a bare IOException whose code is the error number (11 on Linux); other failures have types or other codes.

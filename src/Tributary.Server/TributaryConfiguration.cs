@@ -1,6 +1,7 @@
 using System.Net;
 using Tributary.Branching;
 using Tributary.Postgres;
+using Tributary.Streaming;
 
 namespace Tributary.Server;
 
@@ -22,6 +23,9 @@ public sealed record TributaryConfiguration
 
     public required ApiConfiguration Api { get; init; }
 
+    /// <summary>The state folder has followed production before, or begun to.</summary>
+    internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));
+
     /// <summary>Where state is kept when nothing says so: the system's folder for root, the user's own for anyone else.</summary>
     public static string DefaultStateDirectory() => Environment.IsPrivilegedProcess
         ? "/var/lib/tributary"
@@ -35,10 +39,13 @@ public sealed record TributaryConfiguration
 /// <summary>One stream: production to one target.</summary>
 public sealed record StreamConfiguration
 {
+    /// <summary>Names its slot and its publication (<c>tributary_NAME</c>): 1 to 40 lower-case letters, digits and underscores.</summary>
     public required string Name { get; init; }
 
     /// <summary>The Postgres that receives the rows.</summary>
     public required PostgresUrl Target { get; init; }
+
+    internal StreamOptions Options(PostgresUrl source) => new() { Name = Name, Source = source, Target = Target };
 }
 
 public sealed record GatewayConfiguration

@@ -36,13 +36,16 @@ static class StatusText
             output, ["STREAM", "STATE", "COPIED ROWS", "CHANGES", "LAG P50", "LAG P99", "BEHIND", "TARGET"],
             streams.Select(stream => new[]
             {
-                stream.Name, stream.State == PartState.Running ? stream.Phase ?? "running" : Words.Name(stream.State), $"{stream.RowsCopied:N0}", $"{stream.ChangesApplied:N0}",
+                stream.Name, stream.State == PartState.Running ? stream.Phase ?? "running" : Words.Name(stream.State), Copied(stream), $"{stream.ChangesApplied:N0}",
                 stream.LagMsP50 is { } p50 ? Words.Milliseconds(p50) : "-", stream.LagMsP99 is { } p99 ? Words.Milliseconds(p99) : "-",
                 stream.LagBytes is { } behind ? Words.Bytes(behind) : "-", stream.Target ?? "-",
             }));
         foreach (var stream in streams.Where(stream => stream.Error is not null))
             output.WriteLine($"{stream.Name}: {stream.Error}");
     }
+
+    static string Copied(StreamStatusResponse stream) =>
+        stream.RowsEstimated > stream.RowsCopied ? $"{stream.RowsCopied:N0} of about {stream.RowsEstimated:N0}" : $"{stream.RowsCopied:N0}";
 
     static string Branching(BranchingStatusResponse branching) => branching.State == PartState.Off ? "off" : string.Concat(
         State(branching.State, branching.Error),

@@ -22,14 +22,22 @@ static partial class Psql
         Set("PGDATABASE", branch.Database);
         Set("PGPASSWORD", new Uri(branch.Url).UserInfo.Split(':', 2) is [_, var password] ? Uri.UnescapeDataString(password) : "");
         Set("PGOPTIONS", $"branch={branch.Name}");
+        // The runtime ignores SIGPIPE, and what is ignored stays so across exec: `connect -- -c … | head` would not end.
+        _ = signal(SigPipe, 0);
         execv(program, ["psql", .. arguments, null]);
         return Marshal.GetLastPInvokeErrorMessage();
     }
+
+    // Source: signal(7) for Linux; SIG_DFL is 0.
+    const int SigPipe = 13;
 
     static void Set(string name, string value) => _ = setenv(name, value, 1);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int setenv(string name, string value, int overwrite);
+
+    [LibraryImport("libc")]
+    private static partial nint signal(int signal, nint handler);
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
     private static partial int execv(string path, string?[] arguments);

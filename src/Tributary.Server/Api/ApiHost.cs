@@ -31,12 +31,12 @@ sealed class ApiHost : IAsyncDisposable
     }
 
     /// <summary>Starts to listen; on failure says why and leaves nothing behind. The caller holds the state folder's lock.</summary>
-    public static async Task<(ApiHost? Host, StartupFailure? Failure)> StartAsync(
+    public static async Task<(ApiHost? Host, OperationFailure? Failure)> StartAsync(
         ServerView view, TimeProvider timeProvider, ILoggerFactory loggerFactory, CancellationToken cancellationToken)
     {
         var api = view.Configuration.Api;
         if (await IsAliveAsync(api.Socket, cancellationToken))
-            return (null, new StartupFailure(StartupFailureKind.AlreadyRunning, $"another server listens on {api.Socket}", "stop it first, or name another socket with --socket or 'api.socket'"));
+            return (null, new OperationFailure(FailureKind.AlreadyRunning, $"another server listens on {api.Socket}", "stop it first, or name another socket with --socket or 'api.socket'"));
         // The socket of a server that was killed stays behind and would fail the bind; nobody listens on it.
         File.Delete(api.Socket);
         var app = Build(view, timeProvider, loggerFactory);
@@ -51,8 +51,8 @@ sealed class ApiHost : IAsyncDisposable
             File.Delete(api.Socket);
             var taken = exception is IOException { InnerException: Microsoft.AspNetCore.Connections.AddressInUseException };
             return (null, taken
-                ? new StartupFailure(StartupFailureKind.PortTaken, $"the API cannot listen on {api.Listen}: the port is taken", "free it, or choose another with 'api.listen'")
-                : new StartupFailure(StartupFailureKind.StateUnusable, $"the API cannot listen on {api.Socket}: {exception.Message}", "name another socket with --socket or 'api.socket'"));
+                ? new OperationFailure(FailureKind.PortTaken, $"the API cannot listen on {api.Listen}: the port is taken", "free it, or choose another with 'api.listen'")
+                : new OperationFailure(FailureKind.StateUnusable, $"the API cannot listen on {api.Socket}: {exception.Message}", "name another socket with --socket or 'api.socket'"));
         }
     }
 

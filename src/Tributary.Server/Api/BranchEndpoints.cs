@@ -50,8 +50,6 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
 
     async Task<IResult> CreateAsync(BranchCreateRequest request, CancellationToken cancellationToken)
     {
-        if (view.Branching is not { } branching)
-            return Problems.Result(Problems.BranchingOff);
         BranchName? name = null;
         if (request.Name is not null)
         {
@@ -62,6 +60,9 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
 
         if (request.IdempotencyKey is { Length: 0 or > IdempotencyKeyCharsMax })
             return Problems.Result(Problems.Invalid($"an idempotency key has 1 to {IdempotencyKeyCharsMax} characters"));
+        // What is wrong with the request itself is said first: it stays wrong when branching is turned on.
+        if (view.Branching is not { } branching)
+            return Problems.Result(Problems.BranchingOff);
         // With a key the creation belongs to every request that shares it, so one client that goes away must not undo it.
         var creation = request.IdempotencyKey is { } key
             ? await _keys.OnceAsync(key, () => MakeAsync(branching, name, key, CancellationToken.None))

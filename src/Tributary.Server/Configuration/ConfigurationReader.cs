@@ -59,11 +59,11 @@ public sealed class ConfigurationReader
         }
         catch (YamlException exception)
         {
-            return new ConfigurationResult(null, [new ConfigurationError(reader._context.WhereIs(exception.Start), "", $"this is not YAML: {exception.Message}")]);
+            return new ConfigurationResult(null, [new ConfigurationError(reader._context.WhereIs(exception.Start).Name, "", $"this is not YAML: {exception.Message}")]);
         }
 
         var configuration = reader.Read(new YamlSection(reader._context, root, root?.Start ?? Mark.Empty, "", ""));
-        return new ConfigurationResult(reader._context.Errors.Count == 0 ? configuration : null, reader._context.Errors);
+        return new ConfigurationResult(reader._context.HasErrors ? null : configuration, reader._context.Errors);
     }
 
     YamlMappingNode? Load(string text)
@@ -77,10 +77,10 @@ public sealed class ConfigurationReader
             case [{ RootNode: YamlMappingNode mapping }]:
                 return mapping;
             case [var only]:
-                _context.Errors.Add(new ConfigurationError(_context.WhereIs(only.RootNode.Start), "", "keys and values are expected, for example 'state: /var/lib/tributary'"));
+                _context.Add(_context.WhereIs(only.RootNode.Start), "", "keys and values are expected, for example 'state: /var/lib/tributary'");
                 return null;
             default:
-                _context.Errors.Add(new ConfigurationError(_context.WhereIs(stream.Documents[1].RootNode.Start), "", "one document is expected; a second one begins here"));
+                _context.Add(_context.WhereIs(stream.Documents[1].RootNode.Start), "", "one document is expected; a second one begins here");
                 return null;
         }
     }
@@ -96,7 +96,7 @@ public sealed class ConfigurationReader
             branching = null;
         var gateway = ReadGateway(root.Section("gateway", "gateway"));
         var api = ReadApi(root.Section("api", "api"), state);
-        if (streams.Count == 0 && branching is null && _context.Errors.Count == 0)
+        if (streams.Count == 0 && branching is null && !_context.HasErrors)
             _context.Add(root.Here, "there is nothing to do: add 'streams:' with a target, or 'branching:' (its settings are all optional: 'branching: {}')");
         return source is null ? null : new TributaryConfiguration
         {
@@ -139,10 +139,10 @@ public sealed class ConfigurationReader
                 streams.Add(new StreamConfiguration { Name = name, Target = target });
         }
 
-        if (_overrides.Replica is { } replica && _scalars.Url(new Located(replica, "", "--replica", "streams[].target.postgres.url")) is { } url)
+        if (_overrides.Replica is { } replica && _scalars.Url(new Located(replica, "", new Place("--replica"), "streams[].target.postgres.url")) is { } url)
         {
             if (seen.Contains("replica"))
-                _context.Errors.Add(new ConfigurationError("--replica", "streams[].name", "the file has a stream named 'replica' already; leave one of the two out"));
+                _context.Add(new Place("--replica"), "streams[].name", "the file has a stream named 'replica' already; leave one of the two out");
             streams.Add(new StreamConfiguration { Name = "replica", Target = url });
         }
 
@@ -213,7 +213,7 @@ public sealed class ConfigurationReader
     Located? Override(string? flag, string flagName, string variable, string path)
     {
         if (flag is not null)
-            return new Located(flag, flag, flagName, path);
-        return _context.Environment(variable) is { Length: > 0 } value ? new Located(value, value, $"environment variable {variable}", path) : null;
+            return new Located(flag, flag, new Place(flagName), path);
+        return _context.Environment(variable) is { Length: > 0 } value ? new Located(value, value, new Place($"environment variable {variable}"), path) : null;
     }
 }

@@ -3,19 +3,29 @@ using YamlDotNet.RepresentationModel;
 
 namespace Tributary.Server.Configuration;
 
+/// <summary>A place to name in an error. What the file does not hold (a flag, a variable) comes after all of the file.</summary>
+readonly record struct Place(string Name, long Line = long.MaxValue, long Column = 0);
+
 /// <summary>A value and where it was written. <see cref="Shown"/> is what may be repeated to a person: the text before expansion.</summary>
-readonly record struct Located(string Text, string Shown, string Where, string Path);
+readonly record struct Located(string Text, string Shown, Place Where, string Path);
 
 /// <summary>What reading one file shares: its name, the environment, and the errors found so far.</summary>
 sealed class ReadContext(string file, Func<string, string?> environment)
 {
-    public List<ConfigurationError> Errors { get; } = [];
+    readonly List<(Place Place, ConfigurationError Error)> _errors = [];
+
+    public bool HasErrors => _errors.Count > 0;
+
+    /// <summary>In the order of the file: reading goes section by section, and finds an unknown key before a wrong value above it.</summary>
+    public IReadOnlyList<ConfigurationError> Errors => [.. _errors.OrderBy(found => found.Place.Line).ThenBy(found => found.Place.Column).Select(found => found.Error)];
 
     public Func<string, string?> Environment { get; } = environment;
 
-    public string WhereIs(Mark mark) => $"{file}:{mark.Line}:{mark.Column}";
+    public Place WhereIs(Mark mark) => new($"{file}:{mark.Line}:{mark.Column}", mark.Line, mark.Column);
 
-    public void Add(Located value, string message) => Errors.Add(new ConfigurationError(value.Where, value.Path, message));
+    public void Add(Located value, string message) => Add(value.Where, value.Path, message);
+
+    public void Add(Place place, string path, string message) => _errors.Add((place, new ConfigurationError(place.Name, path, message)));
 }
 
 /// <summary>
@@ -70,7 +80,7 @@ sealed class YamlSection
                 });
                 return complete ? located with { Text = expanded } : null;
             case var node:
-                _context.Errors.Add(new ConfigurationError(_context.WhereIs(node.Start), KeyPath(key), $"a single value is expected here, not a {Kind(node)}"));
+                _context.Add(_context.WhereIs(node.Start), KeyPath(key), $"a single value is expected here, not a {Kind(node)}");
                 return null;
         }
     }
@@ -94,7 +104,7 @@ sealed class YamlSection
 
                 return sections;
             case var node:
-                _context.Errors.Add(new ConfigurationError(_context.WhereIs(node.Start), KeyPath(key), $"a list is expected here (lines that begin with '- '), not a {Kind(node)}"));
+                _context.Add(_context.WhereIs(node.Start), KeyPath(key), $"a list is expected here (lines that begin with '- '), not a {Kind(node)}");
                 return [];
         }
     }
@@ -107,7 +117,7 @@ sealed class YamlSection
     {
         if (node is null or YamlMappingNode or YamlScalarNode { Style: ScalarStyle.Plain, Value: "" or "null" or "~" })
             return node as YamlMappingNode ?? (node is null ? null : new YamlMappingNode());
-        _context.Errors.Add(new ConfigurationError(_context.WhereIs(node.Start), path, $"keys and values are expected here, not a {Kind(node)}"));
+        _context.Add(_context.WhereIs(node.Start), path, $"keys and values are expected here, not a {Kind(node)}");
         return null;
     }
 
@@ -119,7 +129,7 @@ sealed class YamlSection
             if (known.Contains(name))
                 continue;
             var advice = ConfigurationKeys.Nearest(name, known) is { } near ? $"did you mean '{near}'?" : $"known here: {string.Join(", ", known)}";
-            _context.Errors.Add(new ConfigurationError(_context.WhereIs(key.Start), KeyPath(name), $"there is no such key; {advice}"));
+            _context.Add(_context.WhereIs(key.Start), KeyPath(name), $"there is no such key; {advice}");
         }
     }
 

@@ -2,7 +2,7 @@ using Tributary.Contracts;
 
 namespace Tributary.Server.Diagnosis;
 
-/// <summary>Checks what a server needs: this machine, then production. Each check stands alone and changes nothing.</summary>
+/// <summary>Checks what a server needs: this machine, then production, then the targets. Each check stands alone and changes nothing.</summary>
 public static class Doctor
 {
     /// <param name="configuration">What is to run; null checks the machine with the defaults and no production.</param>
@@ -13,7 +13,13 @@ public static class Doctor
         if (!running)
             checks.Add(MachineChecks.GatewayPort(configuration?.Gateway.Listen ?? new GatewayConfiguration().Listen));
         if (configuration is not null)
-            checks.AddRange(await SourceChecks.RunAsync(configuration, cancellationToken));
+        {
+            var production = await SourceChecks.RunAsync(configuration, cancellationToken);
+            checks.AddRange(production);
+            checks.AddRange(await SpaceChecks.RunAsync(configuration, cancellationToken));
+            checks.AddRange(await StreamChecks.DiagnoseAsync(configuration, production.All(check => check.Outcome != CheckOutcome.Failed), cancellationToken));
+        }
+
         return new DoctorResponse(checks);
     }
 }

@@ -86,10 +86,7 @@ static class MachineChecks
     static DoctorCheck FreeSpace(string stateDirectory)
     {
         const string Name = "disk space";
-        var existing = stateDirectory;
-        while (!Directory.Exists(existing))
-            existing = Path.GetDirectoryName(existing) ?? "/";
-        var free = new DriveInfo(existing).AvailableFreeSpace;
+        var free = FreeBytes(stateDirectory);
         var detail = $"{free / 1e9:0.0} GB free for {stateDirectory}";
         return free switch
         {
@@ -97,6 +94,15 @@ static class MachineChecks
             < FreeBytesGood => new DoctorCheck(Name, CheckOutcome.Warning, detail, "main takes as much as production; put the state folder where that fits"),
             _ => new DoctorCheck(Name, CheckOutcome.Ok, detail),
         };
+    }
+
+    /// <summary>Free on the disk where a folder is, or would be made.</summary>
+    public static long FreeBytes(string folder)
+    {
+        var existing = folder;
+        while (!Directory.Exists(existing))
+            existing = Path.GetDirectoryName(existing) ?? "/";
+        return new DriveInfo(existing).AvailableFreeSpace;
     }
 
     // Root's PATH often lacks the sbin folders when the program is started by a service.

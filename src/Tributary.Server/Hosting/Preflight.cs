@@ -1,21 +1,47 @@
+using Microsoft.Extensions.Logging;
 using Tributary.Contracts;
-using Tributary.Postgres;
 using Tributary.Server.Diagnosis;
-using Tributary.Streaming;
 
 namespace Tributary.Server.Hosting;
 
-/// <summary>Asks production and the targets, before anything is made, whether they serve.</summary>
+/// <summary>Asks production and the targets, before anything is made, whether they serve, and this disk whether it has room.</summary>
 static class Preflight
 {
-    public static StreamOptions Options(PostgresUrl source, StreamConfiguration stream) => new() { Name = stream.Name, Source = source, Target = stream.Target };
-
-    /// <summary>Everything that does not serve in one message; null when all does.</summary>
-    public static async Task<StartupFailure?> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
+    /// <summary>Everything that does not serve in one message; null when all does. What only warns is logged.</summary>
+    public static async Task<OperationFailure?> RunAsync(TributaryConfiguration configuration, ILogger logger, CancellationToken cancellationToken)
     {
         var failed = (await SourceChecks.RunAsync(configuration, cancellationToken)).Where(check => check.Outcome == CheckOutcome.Failed).ToList();
-        return failed.Count == 0 ? null : new StartupFailure(
-            StartupFailureKind.SourceUnsuitable, $"production does not serve yet: {string.Join("; ", failed.Select(check => check.Detail))}",
-            string.Join('\n', failed.Select(check => check.Fix).OfType<string>().Distinct()));
+        if (failed.Count > 0)
+        {
+            return new OperationFailure(
+                FailureKind.SourceUnsuitable, $"production does not serve yet: {string.Join("; ", failed.Select(check => check.Detail))}",
+                string.Join('\n', failed.Select(check => check.Fix).OfType<string>().Distinct()));
+        }
+
+        var errors = new List<StreamFindingResponse>();
+        foreach (var stream in configuration.Streams)
+        {
+            var findings = (await StreamChecks.RunAsync(configuration.Source, stream, cancellationToken)).Findings;
+            errors.AddRange(findings.Where(finding => finding.Severity == StreamFindingSeverity.Error));
+            foreach (var warning in findings.Where(finding => finding.Severity == StreamFindingSeverity.Warning))
+                Log.StreamWarning(logger, stream.Name, warning.Subject, warning.Problem, StreamChecks.Mend(warning));
+        }
+
+        if (errors.Count == 0)
+        {
+            var full = (await SpaceChecks.RunAsync(configuration, cancellationToken)).FirstOrDefault(check => check.Outcome == CheckOutcome.Failed);
+            return full is null ? null : new OperationFailure(FailureKind.NoSpace, full.Detail, full.Fix);
+        }
+
+        return new OperationFailure(
+            errors[0].Side switch
+            {
+                StreamSide.Source => FailureKind.SourceUnsuitable,
+                StreamSide.Target => FailureKind.TargetUnsuitable,
+                StreamSide.Machine => FailureKind.MachineUnsuitable,
+                _ => FailureKind.Configuration,
+            },
+            string.Join("; ", errors.Select(error => $"{error.Subject}: {error.Problem}").Distinct()),
+            string.Join('\n', errors.Select(StreamChecks.Mend).Distinct()));
     }
 }

@@ -13,7 +13,7 @@ namespace Tributary.Server.Hosting;
 /// The composition root: everything that <c>tributary up</c> runs, in one process.
 /// <code>
 /// 1. lock the state folder      one server a folder
-/// 2. ask production             what it lacks is said before anything is made
+/// 2. ask production, targets    what they lack is said before anything is made
 /// 3. open branching             pool and catalog, mended after a crash
 /// 4. bind the gateway           a taken port is a failure to start, not a part that fails later
 /// 5. serve the API              on its Unix socket
@@ -32,6 +32,7 @@ public sealed class ServerHost : IAsyncDisposable
     BranchingPart? _branching;
     GatewayPart? _gateway;
     ApiHost? _api;
+    bool _hadState;
 
     ServerHost(TributaryConfiguration configuration, TimeProvider timeProvider, ILoggerFactory loggerFactory)
     {
@@ -47,7 +48,7 @@ public sealed class ServerHost : IAsyncDisposable
     public int? GatewayPort => _gateway?.Status().Port;
 
     /// <summary>Starts a server. On failure the answer says why, and nothing of it is left behind; on success the caller disposes the host.</summary>
-    public static async Task<(ServerHost? Host, StartupFailure? Failure)> StartAsync(
+    public static async Task<(ServerHost? Host, OperationFailure? Failure)> StartAsync(
         TributaryConfiguration configuration, TimeProvider timeProvider, ILoggerFactory loggerFactory, CancellationToken cancellationToken)
     {
         var host = new ServerHost(configuration, timeProvider, loggerFactory);
@@ -79,10 +80,7 @@ public sealed class ServerHost : IAsyncDisposable
     {
         if (_lock is null)
             return;
-        await (_gateway?.DisposeAsync() ?? default);
-        await Task.WhenAll(_streams.Select(stream => stream.DisposeAsync().AsTask()));
-        await (_branching?.DisposeAsync() ?? default);
-        await (_api?.DisposeAsync() ?? default);
+        await StopPartsAsync();
         _lock.Dispose();
         _lock = null;
         Log.Stopped(_logger);
@@ -90,20 +88,30 @@ public sealed class ServerHost : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await StopAsync();
 
-    async Task<StartupFailure?> StartAsync(CancellationToken cancellationToken)
+    async Task StopPartsAsync()
+    {
+        await (_gateway?.DisposeAsync() ?? default);
+        await Task.WhenAll(_streams.Select(stream => stream.DisposeAsync().AsTask()));
+        await (_branching?.DisposeAsync() ?? default);
+        await (_api?.DisposeAsync() ?? default);
+    }
+
+    async Task<OperationFailure?> StartAsync(CancellationToken cancellationToken)
     {
         // Step 1: lock the state folder.
         _lock = StateLock.TryTake(Configuration.StateDirectory, out var lockFailure);
         if (lockFailure is not null)
             return lockFailure;
 
-        // Step 2: ask production. A state folder that has followed it before goes on without it: branches work while production is down,
-        // and each part waits for it by itself.
-        if (await Preflight.RunAsync(Configuration, cancellationToken) is { } unsuitable)
+        _hadState = Configuration.Branching is { } kept && BranchingRemoval.HasState(kept);
+
+        // Step 2: ask production and the targets. A state folder that has followed production before goes on without them: branches work
+        // while production is down, and each part waits for what it needs by itself.
+        if (await Preflight.RunAsync(Configuration, _logger, cancellationToken) is { } unsuitable)
         {
-            if (!File.Exists(Path.Combine(Configuration.StateDirectory, "catalog.db")))
+            if (!Configuration.HasCatalog)
                 return unsuitable;
-            Log.SourceUnsuitable(_logger, unsuitable.Message);
+            Log.Unsuitable(_logger, unsuitable.Message);
         }
 
         // Step 3: open branching.
@@ -114,7 +122,7 @@ public sealed class ServerHost : IAsyncDisposable
         if (_branching is not null && await BindGatewayAsync(_branching.Manager, cancellationToken) is { } notBound)
             return notBound;
         foreach (var stream in Configuration.Streams)
-            _streams.Add(new StreamPart(stream, StreamFactory.Create(Preflight.Options(Configuration.Source, stream), _timeProvider, _loggerFactory), _timeProvider, _logger));
+            _streams.Add(new StreamPart(stream, StreamFactory.Create(stream.Options(Configuration.Source), _timeProvider, _loggerFactory), _timeProvider, _logger));
 
         // Step 5: serve the API.
         (_api, var notServed) = await ApiHost.StartAsync(View(), _timeProvider, _loggerFactory, cancellationToken);
@@ -129,7 +137,7 @@ public sealed class ServerHost : IAsyncDisposable
         return null;
     }
 
-    async Task<StartupFailure?> OpenBranchingAsync(BranchingOptions options, CancellationToken cancellationToken)
+    async Task<OperationFailure?> OpenBranchingAsync(BranchingOptions options, CancellationToken cancellationToken)
     {
         var opened = await BranchManager.OpenAsync(options, _timeProvider, _loggerFactory, cancellationToken);
         if (opened.Succeeded)
@@ -140,14 +148,14 @@ public sealed class ServerHost : IAsyncDisposable
 
         var kind = opened.Error.Kind switch
         {
-            BranchErrorKind.PoolFull => StartupFailureKind.NoSpace,
-            BranchErrorKind.SourceUnsuitable => StartupFailureKind.SourceUnsuitable,
-            _ => StartupFailureKind.MachineUnsuitable,
+            BranchErrorKind.PoolFull => FailureKind.NoSpace,
+            BranchErrorKind.SourceUnsuitable => FailureKind.SourceUnsuitable,
+            _ => FailureKind.MachineUnsuitable,
         };
-        return new StartupFailure(kind, opened.Error.Message, "'tributary doctor' checks the machine and production");
+        return new OperationFailure(kind, opened.Error.Message, "'tributary doctor' checks the machine and production");
     }
 
-    async Task<StartupFailure?> BindGatewayAsync(BranchManager manager, CancellationToken cancellationToken)
+    async Task<OperationFailure?> BindGatewayAsync(BranchManager manager, CancellationToken cancellationToken)
     {
         var listener = new GatewayListener(GatewayPart.Options(Configuration.Gateway), new BranchUpstreamResolver(manager), _timeProvider, _loggerFactory);
         _gateway = new GatewayPart(Configuration.Gateway, listener, _timeProvider, _logger);
@@ -156,8 +164,8 @@ public sealed class ServerHost : IAsyncDisposable
             return null;
         // A port that is free after all means that the certificate was the trouble.
         var portServes = MachineChecks.GatewayPort(Configuration.Gateway.Listen).Outcome == CheckOutcome.Ok;
-        return new StartupFailure(
-            portServes ? StartupFailureKind.BadCertificate : StartupFailureKind.PortTaken, bound.Error!,
+        return new OperationFailure(
+            portServes ? FailureKind.BadCertificate : FailureKind.PortTaken, bound.Error!,
             portServes ? "check tls-certificate and tls-key under 'gateway:'" : "choose another address with --listen or 'gateway.listen'");
     }
 
@@ -169,10 +177,13 @@ public sealed class ServerHost : IAsyncDisposable
 
     async Task UndoAsync()
     {
-        var stateLock = _lock;
-        if (stateLock is null)
+        if (_lock is not { } stateLock)
             return;
-        await StopAsync();
+        await StopPartsAsync();
+        // Nothing has followed production yet, so what this start made is empty; what an earlier one made stays.
+        if (!_hadState && Configuration.Branching is { } options && await BranchingRemoval.RemoveStateAsync(options, CancellationToken.None) is { } left)
+            Log.NotUndone(_logger, left.Message);
+        stateLock.Dispose();
         stateLock.RemoveFolderIfMade();
     }
 }

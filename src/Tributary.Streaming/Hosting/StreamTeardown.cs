@@ -12,15 +12,39 @@ public static class StreamTeardown
     /// The slot goes first: left alone it would keep the source's log for ever.
     /// </summary>
     /// <param name="dropCopied">Also drops every table and other object that the copy made in the target; otherwise they stay as they are.</param>
-    /// <exception cref="StreamException">Kind Fenced: the stream runs.</exception>
+    /// <exception cref="StreamException">Kind Fenced: the stream runs. Source, Target: that side does not answer or refuses; the source is done first.</exception>
     public static async Task DestroyAsync(StreamOptions options, bool dropCopied, CancellationToken cancellationToken)
     {
-        await using (var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, "tributary destroy"), cancellationToken))
+        try
         {
-            await DropSlotAsync(source, options, cancellationToken);
-            await ExecuteAsync(source, $"DROP PUBLICATION IF EXISTS {SqlQuoting.Identifier(options.PublicationName)}", cancellationToken);
+            await CleanSourceAsync(options, cancellationToken);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or IOException or TimeoutException)
+        {
+            throw new StreamException(
+                StreamErrorKind.Source, $"The slot '{options.SlotName}' or the publication '{options.PublicationName}' at {options.Source} could not be dropped: {LostLink.Describe(exception)}", exception);
         }
 
+        try
+        {
+            await CleanTargetAsync(options, dropCopied, cancellationToken);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or IOException or TimeoutException)
+        {
+            throw new StreamException(
+                StreamErrorKind.Target, $"Slot and publication at the source are dropped, but the target {options.Target} could not be cleaned: {LostLink.Describe(exception)}. Try again when it answers.", exception);
+        }
+    }
+
+    static async Task CleanSourceAsync(StreamOptions options, CancellationToken cancellationToken)
+    {
+        await using var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, "tributary destroy"), cancellationToken);
+        await DropSlotAsync(source, options, cancellationToken);
+        await ExecuteAsync(source, $"DROP PUBLICATION IF EXISTS {SqlQuoting.Identifier(options.PublicationName)}", cancellationToken);
+    }
+
+    static async Task CleanTargetAsync(StreamOptions options, bool dropCopied, CancellationToken cancellationToken)
+    {
         await using var target = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Target, "tributary destroy"), cancellationToken);
         if (!await ProgressTable.TryLockAsync(target, options.Name, cancellationToken))
             throw ProgressTable.Fenced(options.Name);

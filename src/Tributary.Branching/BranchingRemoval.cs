@@ -1,0 +1,96 @@
+using Npgsql;
+using Tributary.Branching.Catalog;
+using Tributary.Branching.Storage;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching;
+
+/// <summary>
+/// Takes back all that branching has made. The manager must be stopped. Every step can be repeated after a failure in the middle.
+/// <list type="number">
+/// <item>Drop the slot on production: left alone it would keep production's log until its disk is full.</item>
+/// <item>Unmount the pool, and delete the volumes of one that has no image.</item>
+/// <item>Remove the image, the catalog and the key.</item>
+/// </list>
+/// </summary>
+public static class BranchingRemoval
+{
+    // What branching keeps in the state folder.
+    static readonly string[] Folders = ["pool", "run"];
+
+    static readonly string[] Files = ["pool.img", "pool.img.unfinished", "secret.key", "catalog.db-wal", "catalog.db-shm", "catalog.db"];
+
+    /// <summary>Whether anything in the folder has a name that branching uses.</summary>
+    public static bool HasState(BranchingOptions options) =>
+        Files.Concat(Folders).Any(name => Path.Exists(Path.Combine(options.StateDirectory, name)));
+
+    /// <summary>Drops the slot if this state folder made it; answers whether there was one.</summary>
+    public static async Task<BranchResult<SlotRemoval>> DropSlotAsync(BranchingOptions options, CancellationToken cancellationToken)
+    {
+        // Step 1: the slot.
+        if (!MadeSlot(options))
+            return new SlotRemoval(false);
+        try
+        {
+            await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Timeout=10;Pooling=false").EnableTransportSecurity().Build();
+            await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1");
+            command.Parameters.AddWithValue(options.SlotName);
+            await using var dropped = await command.ExecuteReaderAsync(cancellationToken);
+            return new SlotRemoval(dropped.HasRows);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.ObjectInUse)
+        {
+            return new BranchError(BranchErrorKind.SourceUnsuitable, $"The slot '{options.SlotName}' on {options.Source} is in use: a standby still reads it. Stop that first.");
+        }
+        catch (Exception exception) when (exception is NpgsqlException or IOException or TimeoutException)
+        {
+            var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
+            return new BranchError(BranchErrorKind.SourceUnsuitable, $"Cannot drop the slot '{options.SlotName}' on {options.Source}: {reason}");
+        }
+    }
+
+    /// <summary>Removes pool, catalog and key; answers why not, or null.</summary>
+    public static async Task<BranchError?> RemoveStateAsync(BranchingOptions options, CancellationToken cancellationToken)
+    {
+        var pool = Path.Combine(options.StateDirectory, "pool");
+        try
+        {
+            // Step 2: the pool. A folder on a btrfs of the machine holds subvolumes, which only the driver can delete.
+            if (Directory.Exists(pool) && await SucceedsAsync("mountpoint", ["-q", pool], cancellationToken))
+                await StorageCommand.RunAsync($"unmount {pool}; end what still uses it (fuser -vm {pool})", "umount", [pool], cancellationToken);
+            var driver = new BtrfsDriver(pool);
+            foreach (var volume in driver.List("branches").Concat(driver.List("seeds")).Append(MainKeeper.Volume).Where(volume => IsVolume(driver.PathOf(volume))))
+                await driver.DeleteAsync(volume, cancellationToken);
+            foreach (var folder in Folders.Select(name => Path.Combine(options.StateDirectory, name)).Where(Directory.Exists))
+                await StorageCommand.RunAsync($"remove {folder}", "rm", ["-rf", "--one-file-system", folder], cancellationToken);
+
+            // Step 3: the catalog last, since it says that the slot was ours.
+            foreach (var file in Files)
+                File.Delete(Path.Combine(options.StateDirectory, file));
+            return null;
+        }
+        catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException or UnauthorizedAccessException)
+        {
+            return new BranchError(BranchErrorKind.StorageFailed, exception.Message);
+        }
+    }
+
+    // A slot of that name that another state folder made is not ours to drop.
+    static bool MadeSlot(BranchingOptions options)
+    {
+        var file = Path.Combine(options.StateDirectory, "catalog.db");
+        if (!File.Exists(file))
+            return false;
+        using var catalog = BranchCatalog.Open(file);
+        return catalog.Fact(MainKeeper.MainFact) is not null;
+    }
+
+    // The copy driver on a btrfs folder makes plain folders there, which the deletion of a subvolume refuses; rm takes those.
+    static bool IsVolume(string path) => Directory.Exists(path) && new DriveInfo(path).DriveFormat == "btrfs";
+
+    static async Task<bool> SucceedsAsync(string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken) =>
+        (await ChildProcesses.RunAsync(new ChildProcessSpec(program, arguments), cancellationToken)).Succeeded;
+}
+
+/// <param name="Dropped">There was a slot, and it is gone.</param>
+public sealed record SlotRemoval(bool Dropped);

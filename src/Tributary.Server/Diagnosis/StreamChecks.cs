@@ -1,0 +1,49 @@
+using Tributary.Contracts;
+using Tributary.Postgres;
+using Tributary.Streaming.Hosting;
+
+namespace Tributary.Server.Diagnosis;
+
+/// <summary>What a stream needs at both of its ends, in the words of the API.</summary>
+static class StreamChecks
+{
+    public static async Task<StreamCheckResponse> RunAsync(PostgresUrl source, StreamConfiguration stream, CancellationToken cancellationToken)
+    {
+        var findings = await StreamPreflight.CheckAsync(stream.Options(source), cancellationToken);
+        return new StreamCheckResponse(stream.Name, source.ToString(), stream.Target.ToString(), [.. findings.Select(View)]);
+    }
+
+    /// <summary>The same for the doctor: one line that all is well, or one a finding.</summary>
+    /// <param name="productionServes">Production has passed its own checks; when it has not, they have said so already.</param>
+    public static async Task<IReadOnlyList<DoctorCheck>> DiagnoseAsync(TributaryConfiguration configuration, bool productionServes, CancellationToken cancellationToken)
+    {
+        var checks = new List<DoctorCheck>();
+        foreach (var stream in configuration.Streams)
+        {
+            var checkedStream = await RunAsync(configuration.Source, stream, cancellationToken);
+            var findings = checkedStream.Findings.Where(finding => productionServes || finding.Side != StreamSide.Source).ToList();
+            if (findings.TrueForAll(finding => finding.Side != StreamSide.Target))
+                checks.Add(new DoctorCheck($"stream {stream.Name}", CheckOutcome.Ok, $"{checkedStream.Target} takes it"));
+            checks.AddRange(findings.Select(finding => new DoctorCheck(
+                $"stream {stream.Name}", finding.Severity == StreamFindingSeverity.Error ? CheckOutcome.Failed : CheckOutcome.Warning,
+                $"{finding.Subject}: {finding.Problem}", Mend(finding))));
+        }
+
+        return checks;
+    }
+
+    /// <summary>What to do, with the statements that do it.</summary>
+    public static string Mend(StreamFindingResponse finding) => finding.Sql is null ? finding.Remedy : $"{finding.Remedy} {finding.Sql.Replace('\n', ' ')}";
+
+    static StreamFindingResponse View(StreamFinding finding) => new(
+        finding.Severity == FindingSeverity.Error ? StreamFindingSeverity.Error : StreamFindingSeverity.Warning, Side(finding.Subject),
+        finding.Subject, finding.Problem, finding.Remedy, finding.Sql);
+
+    static StreamSide Side(string subject) => subject.Split(' ')[0] switch
+    {
+        "source" => StreamSide.Source,
+        "target" => StreamSide.Target,
+        "machine" => StreamSide.Machine,
+        _ => StreamSide.Options,
+    };
+}

@@ -1,0 +1,67 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Tributary.Branching;
+using Tributary.Contracts;
+
+namespace Tributary.Server.Hosting;
+
+/// <summary>
+/// Takes back all that a server has made, on production, at the targets and here:
+/// <code>
+/// 1. lock the state folder      the server must be stopped
+/// 2. take back the streams      slots and publications; what was copied stays at the targets
+/// 3. drop main's slot           a slot that nobody reads keeps production's log for ever
+/// 4. remove pool and catalog
+/// 5. remove the state folder    when nothing of anyone else is in it
+/// </code>
+/// A step that fails ends the removal; it may be run again. Production goes first: what is left there does harm, what is left here takes space.
+/// </summary>
+public static class ServerRemoval
+{
+    /// <param name="localOnly">Leaves production and the targets as they are, for when they are gone for good.</param>
+    public static async Task<(RemovalResponse? Removed, OperationFailure? Failure)> RunAsync(
+        TributaryConfiguration configuration, bool localOnly, TimeProvider timeProvider, CancellationToken cancellationToken)
+    {
+        var removed = new List<string>();
+        var state = configuration.StateDirectory;
+
+        // Step 1: lock the state folder.
+        using var stateLock = StateLock.TryTake(state, out var held);
+        if (stateLock is null)
+            return (null, held);
+
+        // Step 2: take back the streams.
+        foreach (var stream in localOnly ? [] : configuration.Streams)
+        {
+            var (taken, failure) = await new StreamRunner(configuration.Source, stream, timeProvider, NullLoggerFactory.Instance).DestroyAsync(dropCopied: false, cancellationToken);
+            if (failure is not null)
+                return (null, failure with { Hint = WithoutProduction });
+            removed.AddRange(taken!.Removed);
+        }
+
+        if (configuration.Branching is { } branching && configuration.HasCatalog)
+        {
+            // Step 3: drop main's slot.
+            if (!localOnly)
+            {
+                var slot = await BranchingRemoval.DropSlotAsync(branching, cancellationToken);
+                if (!slot.Succeeded)
+                    return (null, new OperationFailure(FailureKind.SourceUnsuitable, slot.Error.Message, WithoutProduction));
+                if (slot.Value.Dropped)
+                    removed.Add($"slot {branching.SlotName} at {configuration.Source}");
+            }
+
+            // Step 4: remove pool and catalog.
+            if (await BranchingRemoval.RemoveStateAsync(branching, cancellationToken) is { } error)
+                return (null, new OperationFailure(FailureKind.StateUnusable, error.Message));
+            removed.Add($"pool, catalog and key in {state}");
+        }
+
+        // Step 5: remove the state folder.
+        File.Delete(configuration.Api.Socket);
+        stateLock.Dispose();
+        removed.Add(stateLock.RemoveFolder() ? $"the folder {state}" : $"nothing else in {state}: it holds files that tributary did not make");
+        return (new RemovalResponse(removed), null);
+    }
+
+    const string WithoutProduction = "try again when it answers; if it is gone for good, --local-only removes what is on this machine";
+}
