@@ -1,54 +1,54 @@
 using Npgsql;
-using Tributary.Postgres;
+using Tributary.Streaming.Copying;
 using Tributary.Streaming.Targets.Postgres;
 
 namespace Tributary.Streaming.Hosting;
 
-/// <summary>Takes back what a stream has made. It may be called again after a failure in the middle.</summary>
+/// <summary>Takes back what a stream has made, and nothing else. It may be called again after a failure in the middle.</summary>
 public static class StreamTeardown
 {
-    /// <summary>
-    /// Drops slot and publication at the source, and the progress at the target. The stream must be stopped.
-    /// The slot goes first: left alone it would keep the source's log for ever.
-    /// </summary>
+    /// <summary>Drops slot and publication at the source, and the progress at the target. The stream must be stopped.</summary>
     /// <param name="dropCopied">Also drops every table and other object that the copy made in the target; otherwise they stay as they are.</param>
-    /// <exception cref="StreamException">Kind Fenced: the stream runs.</exception>
+    /// <exception cref="StreamException">
+    /// Kind Fenced: the stream runs. Kind Configuration: the source has a slot of the stream's name, and the target does not know the stream.
+    /// </exception>
     public static async Task DestroyAsync(StreamOptions options, bool dropCopied, CancellationToken cancellationToken)
     {
-        await using (var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, "tributary destroy"), cancellationToken))
-        {
-            await DropSlotAsync(source, options, cancellationToken);
-            await ExecuteAsync(source, $"DROP PUBLICATION IF EXISTS {SqlQuoting.Identifier(options.PublicationName)}", cancellationToken);
-        }
-
+        // Step 1: the target says which slot is this stream's; another stream of the same name may have another target.
         await using var target = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Target, "tributary destroy"), cancellationToken);
         if (!await ProgressTable.TryLockAsync(target, options.Name, cancellationToken))
             throw ProgressTable.Fenced(options.Name);
         await ProgressTable.CreateAsync(target, cancellationToken);
+        var slot = await ProgressTable.SlotNameAsync(target, options.Name, cancellationToken);
+
+        // Step 2: the slot before all else, since left alone it would keep the source's log for ever.
+        await using (var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, "tributary destroy"), cancellationToken))
+        {
+            await DropSlotAsync(source, options, slot, cancellationToken);
+            await Publication.DropOwnAsync(source, options, cancellationToken);
+        }
+
+        // Step 3.
         if (dropCopied)
             await CopiedObjects.DropAsync(target, options.Name, cancellationToken);
         await ProgressTable.DeleteAsync(target, options.Name, cancellationToken);
     }
 
-    static async Task DropSlotAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
+    static async Task DropSlotAsync(NpgsqlConnection source, StreamOptions options, string? known, CancellationToken cancellationToken)
     {
+        if (known is null)
+        {
+            await SourceSlot.RefuseOthersAsync(source, options, cancellationToken);
+            return;
+        }
+
         try
         {
-            await using var command = new NpgsqlCommand(
-                "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", source)
-            { Parameters = { new() { Value = options.SlotName } } };
-            await command.ExecuteNonQueryAsync(cancellationToken);
+            await SourceSlot.DropAsync(source, known, cancellationToken);
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.ObjectInUse)
         {
-            throw new StreamException(
-                StreamErrorKind.Fenced, $"The stream '{options.Name}' still runs: its slot '{options.SlotName}' is in use. Stop it first.", exception);
+            throw new StreamException(StreamErrorKind.Fenced, $"The stream '{options.Name}' still runs: its slot '{known}' is in use. Stop it first.");
         }
-    }
-
-    static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }
