@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 using System.Text;
-using Tributary.Gateway.Upstreams;
 using Tributary.Postgres.Scram;
 using Tributary.Postgres.Wire;
 

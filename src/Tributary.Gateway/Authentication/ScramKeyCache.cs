@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using Tributary.Gateway.Upstreams;
 using Tributary.Postgres.Scram;
 
 namespace Tributary.Gateway.Authentication;

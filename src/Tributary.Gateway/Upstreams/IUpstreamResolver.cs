@@ -13,11 +13,6 @@ public interface IUpstreamResolver
     ValueTask<UpstreamResult> ConnectAsync(string branch, CancellationToken cancellationToken);
 }
 
-/// <summary>What a client must know to enter a branch.</summary>
-/// <param name="Password">The branch's own password; production's password hashes are never used.</param>
-/// <param name="Version">Changes with the password, so that derived keys can be cached.</param>
-public sealed record BranchCredential(string Branch, string Password, string Version);
-
 /// <summary>A running Postgres, or why there is none.</summary>
 /// <param name="SqlState">The five characters of the error for the client, for example <c>57P03</c>.</param>
 /// <param name="Error">The text for the client.</param>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Tributary.Branching;
+using Tributary.Gateway;
 using Tributary.Gateway.Upstreams;
 
 namespace Tributary.Server.Adapters;
