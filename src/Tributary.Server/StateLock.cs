@@ -28,7 +28,8 @@ public sealed class StateLock : IDisposable
         try
         {
             var madeFolder = !Directory.Exists(stateDirectory);
-            Directory.CreateDirectory(stateDirectory);
+            // The user that runs Postgres passes through to its data; nobody lists or reads what is here.
+            Directory.CreateDirectory(stateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
             // FileShare.None takes flock(2), which belongs to the open file and ends with it.
             var file = new FileStream(Path.Combine(stateDirectory, "tributary.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(pidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));

@@ -28,13 +28,23 @@ internal sealed class BranchCatalog : IDisposable
     /// <exception cref="SqliteException">The file is no catalog, or is damaged.</exception>
     public static BranchCatalog Open(string file)
     {
+        // Made before SQLite opens it, since the log files beside it take over its mode.
+        if (!File.Exists(file))
+        {
+            using var made = new FileStream(file, new FileStreamOptions
+            {
+                Mode = FileMode.CreateNew,
+                Access = FileAccess.Write,
+                UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            });
+        }
+
         var connection = new SqliteConnection($"Data Source={file};Pooling=False");
         connection.Open();
         var catalog = new BranchCatalog(connection);
         catalog.Execute("PRAGMA journal_mode=WAL");
         catalog.Execute("PRAGMA synchronous=FULL");
         catalog.Execute(Schema);
-        File.SetUnixFileMode(file, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         return catalog;
     }
 

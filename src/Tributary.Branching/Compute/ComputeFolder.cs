@@ -47,6 +47,10 @@ internal sealed class ComputeFolder(string path)
 
     public string ConfigurationFile => Path.Combine(ConfigurationDirectory, "postgresql.conf");
 
+    string HbaFile => Path.Combine(ConfigurationDirectory, "pg_hba.conf");
+
+    string IdentFile => Path.Combine(ConfigurationDirectory, "pg_ident.conf");
+
     public string LogFile => Path.Combine(path, "postgres.log");
 
     /// <summary>Writes the configuration anew; what an earlier run left in the folder does not count.</summary>
@@ -55,8 +59,9 @@ internal sealed class ComputeFolder(string path)
         const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         if (System.Text.Encoding.UTF8.GetByteCount(Path.Combine(SocketDirectory, SocketFile)) > SocketPathBytesMax)
             throw new ChildProcessException($"The path {SocketDirectory} is too long for a Unix socket; choose a shorter state folder.");
-        Directory.CreateDirectory(SocketDirectory, OwnerOnly);
-        Directory.CreateDirectory(ConfigurationDirectory, OwnerOnly);
+        // The log tells what clients did, so nobody else on the machine may enter any of it.
+        foreach (var folder in new[] { path, SocketDirectory, ConfigurationDirectory })
+            Directory.CreateDirectory(folder, OwnerOnly);
         File.Delete(Path.Combine(SocketDirectory, SocketFile));
         File.Delete(Path.Combine(SocketDirectory, SocketFile + ".lock"));
         var conf = sandboxed ? Sandbox.ConfigurationDirectory : ConfigurationDirectory;
@@ -65,13 +70,9 @@ internal sealed class ComputeFolder(string path)
             ConfigurationFile,
             [.. Common.Select(line => line.Replace("{conf}", conf, StringComparison.Ordinal).Replace("{socket}", socket, StringComparison.Ordinal)), .. settings],
             cancellationToken);
-        await File.WriteAllTextAsync(Path.Combine(ConfigurationDirectory, "pg_hba.conf"), "local all all trust\n", cancellationToken);
-        await File.WriteAllTextAsync(Path.Combine(ConfigurationDirectory, "pg_ident.conf"), "", cancellationToken);
-        if (Environment.IsPrivilegedProcess)
-        {
-            var owned = await ChildProcesses.RunAsync(new ChildProcessSpec("chown", ["-R", "postgres:postgres", path]), cancellationToken);
-            owned.EnsureSucceeded($"chown {path}");
-        }
+        await File.WriteAllTextAsync(HbaFile, "local all all trust\n", cancellationToken);
+        await File.WriteAllTextAsync(IdentFile, "", cancellationToken);
+        PostgresUser.Own(path, SocketDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
     }
 
     public void Delete()

@@ -88,8 +88,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
             await file.WriteAsync(System.Text.Encoding.UTF8.GetBytes($"*:*:*:*:{password}\n"), cancellationToken);
         }
 
-        if (Environment.IsPrivilegedProcess)
-            (await ChildProcesses.RunAsync(new ChildProcessSpec("chown", ["postgres:postgres", passFile]), cancellationToken)).EnsureSucceeded($"chown {passFile}");
+        PostgresUser.Own(passFile);
     }
 
     // Production's own settings stay behind: archiving or a primary_conninfo would act in the copy, and a password in one of them, or the

@@ -36,7 +36,7 @@ internal sealed class PhysicalFollower(
     {
         await EndOrphanAsync(cancellationToken);
         var passFile = Path.Combine(runDirectory, Volume, "passfile");
-        Directory.CreateDirectory(Path.GetDirectoryName(passFile)!);
+        Directory.CreateDirectory(Path.GetDirectoryName(passFile)!, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         await backup.WritePassFileAsync(passFile, cancellationToken);
         _running = await launcher.LaunchAsync(
             new LaunchSpec(Volume, storage.PathOf(Volume), [.. MainSettings, .. facts.RequiredSettings, .. backup.StandbySettings(passFile)])

@@ -27,8 +27,7 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         await BtrfsAsync($"make the volume {volume}", ["subvolume", "create", path], cancellationToken);
         await StorageCommand.RunAsync($"turn off copy-on-write of data in {volume}", "chattr", ["+C", path], cancellationToken);
-        if (Environment.IsPrivilegedProcess)
-            await StorageCommand.RunAsync($"give {volume} to the postgres user", "chown", ["postgres:postgres", path], cancellationToken);
+        PostgresUser.Own(PathOf(volume));
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 

@@ -1,3 +1,5 @@
+using Tributary.Postgres.Programs;
+
 namespace Tributary.Branching.Storage;
 
 /// <summary>
@@ -16,8 +18,7 @@ internal sealed class CopyDriver(string root) : IStorageDriver
     {
         await DeleteAsync(volume, cancellationToken);
         Directory.CreateDirectory(PathOf(volume), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        if (Environment.IsPrivilegedProcess)
-            await StorageCommand.RunAsync($"give {volume} to the postgres user", "chown", ["postgres:postgres", PathOf(volume)], cancellationToken);
+        PostgresUser.Own(PathOf(volume));
     }
 
     public async Task CloneAsync(string source, string copy, CancellationToken cancellationToken)

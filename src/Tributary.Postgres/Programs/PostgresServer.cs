@@ -48,7 +48,7 @@ public sealed class PostgresServer : IAsyncDisposable
         var server = new PostgresServer(installation, Path.GetFullPath(directory), FreePort());
         Directory.CreateDirectory(server._directory);
         Directory.CreateDirectory(server.SocketDirectory);
-        await GiveToPostgresUserAsync(server._directory, cancellationToken);
+        PostgresUser.Own(server._directory, server.SocketDirectory);
         var initialised = await ChildProcesses.RunAsync(
             new ChildProcessSpec(installation.Program("initdb"),
             [
@@ -128,12 +128,4 @@ public sealed class PostgresServer : IAsyncDisposable
     }
 
     static string LastLines(string file) => File.Exists(file) ? string.Join(" | ", File.ReadLines(file).TakeLast(5)) : "(nothing)";
-
-    static async Task GiveToPostgresUserAsync(string directory, CancellationToken cancellationToken)
-    {
-        if (!Environment.IsPrivilegedProcess)
-            return;
-        var owned = await ChildProcesses.RunAsync(new ChildProcessSpec("chown", ["-R", "postgres:postgres", directory]), cancellationToken);
-        owned.EnsureSucceeded($"chown {directory}");
-    }
 }
