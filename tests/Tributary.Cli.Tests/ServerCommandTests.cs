@@ -84,7 +84,7 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
         await fixture.Server.AskAsync("branch", "create", "complete-me");
         const string Line = "tributary branch delete comp";
 
-        var suggested = await Program.RunInAsync(Program.EmptyFolder, new Dictionary<string, string> { ["TRIBUTARY_SOCKET"] = fixture.Server.Socket }, $"[suggest:{Line.Length}]", Line);
+        var suggested = await TributaryProgram.RunInAsync(TributaryProgram.EmptyFolder, new Dictionary<string, string> { ["TRIBUTARY_SOCKET"] = fixture.Server.Socket }, $"[suggest:{Line.Length}]", Line);
 
         Assert.Equal("complete-me\n", suggested.StandardOutput);
     }
@@ -92,7 +92,7 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
     [Fact]
     public async Task A_second_server_on_the_state_folder_is_refused()
     {
-        var second = await Program.RunAsync("up", "--source", fixture.SourceUrl, "--state", fixture.Server.State, "--listen", "127.0.0.1:0");
+        var second = await TributaryProgram.RunAsync("up", "--source", fixture.SourceUrl, "--state", fixture.Server.State, "--listen", "127.0.0.1:0");
 
         Assert.Equal(11, second.ExitCode);
         Assert.Contains("another tributary runs on the state folder", second.StandardError, StringComparison.Ordinal);
@@ -105,7 +105,7 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
         taken.Start();
         var state = Path.Combine(TestFolder.New("up"), "state");
 
-        var up = await Program.RunAsync("up", "--source", fixture.SourceUrl, "--state", state, "--listen", $"{taken.LocalEndpoint}", "--log-level", "warning");
+        var up = await TributaryProgram.RunAsync("up", "--source", fixture.SourceUrl, "--state", state, "--listen", $"{taken.LocalEndpoint}", "--log-level", "warning");
 
         Assert.Equal(7, up.ExitCode);
         Assert.Equal("error: hint: ", string.Concat(up.StandardError.Trim().Split('\n').Select(line => line[..(line.IndexOf(' ', StringComparison.Ordinal) + 1)])));
@@ -125,13 +125,13 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
 
         Assert.Equal(0, code);
         Assert.Contains("Tributary has stopped", log, StringComparison.Ordinal);
-        Assert.DoesNotContain(server.State, await File.ReadAllTextAsync("/proc/mounts", Program.Token), StringComparison.Ordinal);
+        Assert.DoesNotContain(server.State, await File.ReadAllTextAsync("/proc/mounts", TributaryProgram.Token), StringComparison.Ordinal);
         Assert.False(Path.Exists(server.Socket));
         Assert.False(File.Exists(Path.Combine(server.State, "tributary.pid")));
     }
 
     Task<Tributary.Postgres.Programs.ChildProcessResult> ConnectAsync(string branch, params string[] psql) =>
-        Program.RunAsync(["branch", "connect", branch, "--socket", fixture.Server.Socket, "--", .. psql]);
+        TributaryProgram.RunAsync(["branch", "connect", branch, "--socket", fixture.Server.Socket, "--", .. psql]);
 
     static IEnumerable<string> Keys(JsonElement branch) => branch.EnumerateObject().Select(property => property.Name);
 }

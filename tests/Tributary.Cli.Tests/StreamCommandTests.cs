@@ -14,8 +14,8 @@ public sealed class StreamCommandTests
         var postgres = await TestServers.SharedAsync();
         var source = postgres.Url(Database(await postgres.NewDatabaseAsync()));
 
-        var good = await Program.RunAsync("stream", "check", "--source", source, "--target", postgres.Url("postgres"));
-        var bad = await Program.RunAsync("stream", "check", "--source", source, "--target", postgres.Url("nowhere"));
+        var good = await TributaryProgram.RunAsync("stream", "check", "--source", source, "--target", postgres.Url("postgres"));
+        var bad = await TributaryProgram.RunAsync("stream", "check", "--source", source, "--target", postgres.Url("nowhere"));
 
         Assert.Equal((0, 6), (good.ExitCode, bad.ExitCode));
         Assert.StartsWith("all is well: stream replica can go from", good.StandardOutput, StringComparison.Ordinal);
@@ -36,25 +36,25 @@ public sealed class StreamCommandTests
                 target: { postgres: { url: "{{postgres.Url(Database(target))}}" } }
               - name: other
                 target: { postgres: { url: "{{postgres.Url("postgres")}}" } }
-            """, Program.Token);
+            """, TributaryProgram.Token);
         var none = new Dictionary<string, string>();
-        using (var run = System.Diagnostics.Process.Start(Program.StartInfo(folder, none, ["stream", "run", "cli", "-o", "json"]))!)
+        using (var run = System.Diagnostics.Process.Start(TributaryProgram.StartInfo(folder, none, ["stream", "run", "cli", "-o", "json"]))!)
         {
-            var whileItRuns = run.StandardError.ReadLineAsync(Program.Token);
+            var whileItRuns = run.StandardError.ReadLineAsync(TributaryProgram.Token);
             await Until(async () => await ScalarAsync(target, "SELECT to_regclass('orders')::text") is "orders" && await ScalarAsync(target, "SELECT count(*) FROM orders") is 300L);
             await Until(async () => await ScalarAsync(target, "SELECT state FROM tributary.progress") is "streaming");
-            var held = await Program.RunInAsync(folder, none, "stream", "destroy", "cli", "--yes");
+            var held = await TributaryProgram.RunInAsync(folder, none, "stream", "destroy", "cli", "--yes");
             Assert.Equal(11, held.ExitCode);
-            (await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "INT", $"{run.Id}"]), Program.Token)).EnsureSucceeded("kill");
-            using var status = JsonDocument.Parse(await run.StandardOutput.ReadToEndAsync(Program.Token));
-            await run.WaitForExitAsync(Program.Token);
+            (await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "INT", $"{run.Id}"]), TributaryProgram.Token)).EnsureSucceeded("kill");
+            using var status = JsonDocument.Parse(await run.StandardOutput.ReadToEndAsync(TributaryProgram.Token));
+            await run.WaitForExitAsync(TributaryProgram.Token);
             Assert.Equal((0, "stopped", 300), (run.ExitCode, status.RootElement.GetProperty("state").GetString(), status.RootElement.GetProperty("rowsCopied").GetInt32()));
             await whileItRuns;
         }
 
-        var several = await Program.RunInAsync(folder, none, "stream", "destroy", "--yes");
-        var unknown = await Program.RunInAsync(folder, none, "stream", "destroy", "clo", "--yes");
-        var destroyed = await Program.RunInAsync(folder, none, "stream", "destroy", "cli", "--drop-copied", "--yes");
+        var several = await TributaryProgram.RunInAsync(folder, none, "stream", "destroy", "--yes");
+        var unknown = await TributaryProgram.RunInAsync(folder, none, "stream", "destroy", "clo", "--yes");
+        var destroyed = await TributaryProgram.RunInAsync(folder, none, "stream", "destroy", "cli", "--drop-copied", "--yes");
 
         Assert.Equal((2, 4, 0), (several.ExitCode, unknown.ExitCode, destroyed.ExitCode));
         Assert.Contains("several streams: cli, other", several.StandardError, StringComparison.Ordinal);
@@ -68,11 +68,11 @@ public sealed class StreamCommandTests
     static async Task<object?> ScalarAsync(string connectionString, string sql)
     {
         await using var connection = new NpgsqlConnection(connectionString + ";Pooling=false");
-        await connection.OpenAsync(Program.Token);
+        await connection.OpenAsync(TributaryProgram.Token);
         await using var command = new NpgsqlCommand(sql, connection);
         try
         {
-            return await command.ExecuteScalarAsync(Program.Token);
+            return await command.ExecuteScalarAsync(TributaryProgram.Token);
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.UndefinedTable)
         {
@@ -86,7 +86,7 @@ public sealed class StreamCommandTests
         while (!await condition())
         {
             Assert.True(TimeProvider.System.GetElapsedTime(started) < TimeSpan.FromSeconds(60), "waited 60 s");
-            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, Program.Token);
+            await Task.Delay(TimeSpan.FromMilliseconds(50), TimeProvider.System, TributaryProgram.Token);
         }
     }
 }

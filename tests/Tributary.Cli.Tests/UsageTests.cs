@@ -23,7 +23,7 @@ public sealed class UsageTests
     [InlineData("stream check --name Bad --source postgresql://u@h/d --target postgresql://u@h/d", "'Bad' must be 1 to 40 lower-case letters")]
     public async Task A_wrong_command_line_is_told_in_one_line_with_exit_code_2(string line, string expected)
     {
-        var result = await Program.RunAsync(line.Split(' '));
+        var result = await TributaryProgram.RunAsync(line.Split(' '));
 
         Assert.Equal((2, ""), (result.ExitCode, result.StandardOutput));
         Assert.StartsWith("error: ", result.StandardError, StringComparison.Ordinal);
@@ -35,7 +35,7 @@ public sealed class UsageTests
     [InlineData("stream", "destroy")]
     public async Task A_group_of_commands_by_itself_shows_its_help(string line, string expected)
     {
-        var result = await Program.RunAsync(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
+        var result = await TributaryProgram.RunAsync(line.Split(' ', StringSplitOptions.RemoveEmptyEntries));
 
         Assert.Equal((2, ""), (result.ExitCode, result.StandardError));
         Assert.Contains(expected, result.StandardOutput, StringComparison.Ordinal);
@@ -51,7 +51,7 @@ public sealed class UsageTests
     [InlineData("cost")]
     public async Task Help_ends_with_examples_of_the_command(string command)
     {
-        var result = await Program.RunAsync([.. command.Split(' '), "--help"]);
+        var result = await TributaryProgram.RunAsync([.. command.Split(' '), "--help"]);
 
         Assert.Equal(0, result.ExitCode);
         Assert.Contains($"tributary {command}", result.StandardOutput.Split("Examples:\n")[1], StringComparison.Ordinal);
@@ -60,16 +60,16 @@ public sealed class UsageTests
     [Fact]
     public async Task The_version_is_one_line()
     {
-        Assert.Matches(@"^\d+\.\d+\.\d+\S*\n$", (await Program.RunAsync("--version")).StandardOutput);
-        Assert.Matches(@"^\d+\.\d+\.\d+\S*\n$", (await Program.RunAsync("version")).StandardOutput);
+        Assert.Matches(@"^\d+\.\d+\.\d+\S*\n$", (await TributaryProgram.RunAsync("--version")).StandardOutput);
+        Assert.Matches(@"^\d+\.\d+\.\d+\S*\n$", (await TributaryProgram.RunAsync("version")).StandardOutput);
     }
 
     [Fact]
     public async Task The_completion_script_is_bash_and_what_it_asks_is_answered()
     {
-        var script = await Program.RunAsync("completion", "bash");
-        var read = await ChildProcesses.RunAsync(new ChildProcessSpec("bash", ["-n"]) { StandardInput = script.StandardOutput }, Program.Token);
-        var suggested = await Program.RunAsync("[suggest:17]", "tributary branch ");
+        var script = await TributaryProgram.RunAsync("completion", "bash");
+        var read = await ChildProcesses.RunAsync(new ChildProcessSpec("bash", ["-n"]) { StandardInput = script.StandardOutput }, TributaryProgram.Token);
+        var suggested = await TributaryProgram.RunAsync("[suggest:17]", "tributary branch ");
 
         Assert.True(read.Succeeded, read.StandardError);
         Assert.Equal(["connect", "create", "delete", "get", "list"], suggested.StandardOutput.Split('\n').Where(word => word.Length > 0 && !word.StartsWith('-') && word[0] != '/'));
@@ -79,9 +79,9 @@ public sealed class UsageTests
     public async Task Every_error_of_a_broken_file_is_told_at_once()
     {
         var folder = TestFolder.New("yaml");
-        await File.WriteAllTextAsync(Path.Combine(folder, "tributary.yaml"), "sorce: {}\nbranching: { pool-size: 1MB }\ngateway: { listen: here }\n", Program.Token);
+        await File.WriteAllTextAsync(Path.Combine(folder, "tributary.yaml"), "sorce: {}\nbranching: { pool-size: 1MB }\ngateway: { listen: here }\n", TributaryProgram.Token);
 
-        var result = await Program.RunInAsync(folder, new Dictionary<string, string>(), "up");
+        var result = await TributaryProgram.RunInAsync(folder, new Dictionary<string, string>(), "up");
 
         Assert.Equal(2, result.ExitCode);
         Assert.Equal(
@@ -92,8 +92,8 @@ public sealed class UsageTests
     [Fact]
     public async Task Without_a_server_it_says_how_to_start_one()
     {
-        var text = await Program.RunAsync("status", "--socket", "/nowhere/t.sock");
-        var json = await Program.RunAsync("branch", "list", "--socket", "/nowhere/t.sock", "-o", "json");
+        var text = await TributaryProgram.RunAsync("status", "--socket", "/nowhere/t.sock");
+        var json = await TributaryProgram.RunAsync("branch", "list", "--socket", "/nowhere/t.sock", "-o", "json");
 
         Assert.Equal((3, 3), (text.ExitCode, json.ExitCode));
         Assert.Contains("error: no tributary server answers on /nowhere/t.sock: there is no such socket\nhint: start one with 'tributary up", text.StandardError, StringComparison.Ordinal);
@@ -106,9 +106,9 @@ public sealed class UsageTests
     {
         var state = Path.Combine(TestFolder.New("up"), "state");
 
-        var up = await Program.RunAsync("up", "--source", Nowhere, "--state", state);
-        var check = await Program.RunAsync("stream", "check", "--source", Nowhere, "--target", Nowhere, "-o", "json");
-        var run = await Program.RunAsync("stream", "run", "--source", Nowhere, "--target", Nowhere);
+        var up = await TributaryProgram.RunAsync("up", "--source", Nowhere, "--state", state);
+        var check = await TributaryProgram.RunAsync("stream", "check", "--source", Nowhere, "--target", Nowhere, "-o", "json");
+        var run = await TributaryProgram.RunAsync("stream", "run", "--source", Nowhere, "--target", Nowhere);
 
         Assert.Equal((5, 5, 5), (up.ExitCode, check.ExitCode, run.ExitCode));
         Assert.False(Directory.Exists(state));
@@ -120,7 +120,7 @@ public sealed class UsageTests
     [Fact]
     public async Task Nothing_is_destroyed_without_a_yes()
     {
-        var result = await Program.RunAsync("stream", "destroy", "--source", Nowhere, "--target", Nowhere);
+        var result = await TributaryProgram.RunAsync("stream", "destroy", "--source", Nowhere, "--target", Nowhere);
 
         Assert.Equal(2, result.ExitCode);
         Assert.Contains("this removes slot and publication tributary_replica", result.StandardError, StringComparison.Ordinal);
@@ -130,8 +130,8 @@ public sealed class UsageTests
     [Fact]
     public async Task Costs_are_a_table_or_json_without_a_server()
     {
-        var text = await Program.RunAsync("cost", "--socket", "/nowhere/t.sock");
-        var json = await Program.RunAsync("cost", "--agents", "7", "--socket", "/nowhere/t.sock", "-o", "json");
+        var text = await TributaryProgram.RunAsync("cost", "--socket", "/nowhere/t.sock");
+        var json = await TributaryProgram.RunAsync("cost", "--agents", "7", "--socket", "/nowhere/t.sock", "-o", "json");
 
         Assert.Equal(4, text.StandardOutput.Split('\n').Count(line => line.Contains("dump and restore  ", StringComparison.Ordinal) || line.Contains("branching  ", StringComparison.Ordinal)));
         using var cost = JsonDocument.Parse(json.StandardOutput);

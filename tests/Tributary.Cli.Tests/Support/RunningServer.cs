@@ -26,10 +26,10 @@ sealed class RunningServer : IAsyncDisposable
             source: { url: "{{sourceUrl}}" }
             branching: { slot: {{slot}}, seed-interval: 1s, pool-size: 4GiB }
             gateway: { listen: 127.0.0.1:0 }
-            """, Program.Token);
-        var process = Process.Start(Program.StartInfo(folder, new Dictionary<string, string>(), ["up"]))!;
+            """, TributaryProgram.Token);
+        var process = Process.Start(TributaryProgram.StartInfo(folder, new Dictionary<string, string>(), ["up"]))!;
         var log = process.StandardError.ReadToEndAsync(CancellationToken.None);
-        while (await process.StandardOutput.ReadLineAsync(Program.Token) is { } line)
+        while (await process.StandardOutput.ReadLineAsync(TributaryProgram.Token) is { } line)
         {
             if (line == "Ctrl-C stops it")
                 return new RunningServer(process, state, log);
@@ -38,13 +38,13 @@ sealed class RunningServer : IAsyncDisposable
         throw new Xunit.Sdk.XunitException($"the server did not start: {await log}");
     }
 
-    public Task<ChildProcessResult> AskAsync(params string[] arguments) => Program.RunAsync([.. arguments, "--socket", Socket]);
+    public Task<ChildProcessResult> AskAsync(params string[] arguments) => TributaryProgram.RunAsync([.. arguments, "--socket", Socket]);
 
     /// <summary>Sends a signal and waits for the end; answers the exit code and the log.</summary>
     public async Task<(int ExitCode, string Log)> StopAsync(string signal)
     {
-        (await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{_process.Id}"]), Program.Token)).EnsureSucceeded("kill");
-        await _process.WaitForExitAsync(Program.Token);
+        (await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{_process.Id}"]), TributaryProgram.Token)).EnsureSucceeded("kill");
+        await _process.WaitForExitAsync(TributaryProgram.Token);
         return (_process.ExitCode, await _log);
     }
 

@@ -5,7 +5,7 @@ using Tributary.Testing;
 namespace Tributary.Cli.Tests.Support;
 
 /// <summary>The built program as a child process, as a user runs it: the native binary that <c>./test</c> names, else the one this test was built with.</summary>
-static class Program
+static class TributaryProgram
 {
     public static CancellationToken Token => TestContext.Current.CancellationToken;
 
