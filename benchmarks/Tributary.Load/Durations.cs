@@ -9,7 +9,13 @@ sealed class Durations
 
     public double P50 => Percentile(0.50);
 
-    public override string ToString() => $"p50 {P50:0} ms, p99 {Percentile(0.99):0} ms, {_milliseconds.Count} times";
+    public double P99 => Percentile(0.99);
+
+    public override string ToString() => ToString("0");
+
+    /// <param name="format">Of the milliseconds.</param>
+    public string ToString(string format) =>
+        $"p50 {P50.ToString(format)} ms, p99 {P99.ToString(format)} ms, {_milliseconds.Count} times";
 
     // The nearest rank, so that each figure is one that was measured.
     double Percentile(double share)

@@ -31,7 +31,8 @@ static class ProcessMeter
         long Sum(int id) => ProportionalBytes(id) + parents[id].Sum(Sum);
     }
 
-    static long ProportionalBytes(int processId)
+    /// <summary>Memory of one process; a page that several share is divided among them.</summary>
+    public static long ProportionalBytes(int processId)
     {
         try
         {

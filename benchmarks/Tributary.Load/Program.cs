@@ -1,8 +1,9 @@
 using Tributary.Load;
 using Tributary.Load.Create;
+using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark()];
+IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

@@ -92,6 +92,8 @@ sealed class Crowd(
             "Three agents went wrong, each on its own branch", ["agent", "what it did", "what it got"],
             [.. outcomes.Select(outcome => outcome.Rogue).OfType<RogueReport>().SelectMany(rogue => rogue.Outcome.Select((line, index) =>
                 (IReadOnlyList<string>)[index == 0 ? rogue.Agent : "", index == 0 ? rogue.Statement : "", line]))]);
+        if (outcomes.Count(outcome => outcome.Failure is not null) is var failures and > 0)
+            throw new DemoException($"{failures} of {outcomes.Count} agents have failed.");
         if (outcomes.Any(outcome => outcome.Rogue is { Escaped: true }))
             throw new DemoException("An agent has reached something outside its branch: the sandbox does not hold.");
     }

@@ -13,7 +13,7 @@ public interface ITarget : IAsyncDisposable
     Task<Checkpoint?> OpenAsync(CancellationToken cancellationToken);
 
     /// <summary>Records that a copy of the existing rows is under way, after removing what an unfinished one has left.</summary>
-    Task BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken);
+    Task<Checkpoint> BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken);
 
     /// <summary>Records that the target holds all rows as of the position.</summary>
     Task<Checkpoint> CompleteCopyAsync(Lsn position, CancellationToken cancellationToken);

@@ -21,6 +21,9 @@ internal static partial class Log
     public static void Stopped(ILogger logger, string name, StreamErrorKind kind, string reason, Exception exception) =>
         Stopped(logger, name, kind, exception.GetType().Name, reason);
 
+    [LoggerMessage(1005, LogLevel.Warning, "Stream {Name} cannot mark its writes with a replication origin, so a stream in the other direction would carry them back: {Reason}")]
+    public static partial void NoOrigin(ILogger logger, string name, string reason);
+
     [LoggerMessage(1004, LogLevel.Warning, "Stream {Name}: {Rows} updates or deletes up to {Position} found no row in the target")]
     public static partial void MissingRows(ILogger logger, string name, long rows, Lsn position);
 }

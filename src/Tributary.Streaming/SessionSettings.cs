@@ -11,7 +11,7 @@ internal static class SessionSettings
 {
     const string ServerOptions =
         "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 " +
-        "-c idle_in_transaction_session_timeout=0";
+        "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C -c search_path=";
 
     /// <param name="moreServerOptions">Further <c>-c name=value</c> settings.</param>
     public static string ConnectionString(PostgresUrl url, string applicationName, string moreServerOptions = "") =>

@@ -8,7 +8,7 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
     readonly Lock _lock = new();
     readonly LagWindow _lag = new(lagWindow);
     StreamPhase _phase = StreamPhase.Starting;
-    CopyStatus _copy = new(0, 0, 0, 0, 0);
+    CopyStatus _copy = CopyStatus.None;
     ChangeCounts _changes = new(0, 0, 0, 0);
     long _transactions;
     long _missingRows;
@@ -31,7 +31,11 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
     public void Enter(StreamPhase phase)
     {
         lock (_lock)
+        {
             _phase = phase;
+            if (phase == StreamPhase.Streaming)
+                _copy = _copy with { Fraction = 1 };
+        }
     }
 
     public void Failed(string error, bool willReconnect)
@@ -90,7 +94,7 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
         lock (_lock)
         {
             _phase = StreamPhase.CopyingSchema;
-            _copy = new CopyStatus(0, 0, 0, 0, 0);
+            _copy = CopyStatus.None;
         }
     }
 
@@ -99,19 +103,33 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
         lock (_lock)
         {
             _phase = StreamPhase.CopyingRows;
-            _copy = new CopyStatus(0, tables, 0, rowsEstimated, 0);
+            _copy = CopyStatus.None with { TablesTotal = tables, RowsEstimated = rowsEstimated };
         }
     }
 
-    public void RowsCopied(long bytes)
+    public void RowsCopied(long rows, long bytes)
     {
         lock (_lock)
-            _copy = _copy with { Bytes = _copy.Bytes + bytes };
+            _copy = Advanced(_copy with { Rows = _copy.Rows + rows, Bytes = _copy.Bytes + bytes });
     }
 
-    public void TableDone(long rows)
+    public void TableDone(long rowsEstimated, long rows)
     {
         lock (_lock)
-            _copy = _copy with { TablesDone = _copy.TablesDone + 1, Rows = _copy.Rows + rows };
+            _copy = Advanced(_copy with { TablesDone = _copy.TablesDone + 1, RowsEstimated = _copy.RowsEstimated + rows - rowsEstimated });
+    }
+
+    public void Finished()
+    {
+        lock (_lock)
+            _copy = _copy with { RowsEstimated = _copy.Rows, Fraction = 1 };
+    }
+
+    // An estimate that turns out too low must not make the fraction fall back.
+    static CopyStatus Advanced(CopyStatus copy)
+    {
+        var estimated = Math.Max(copy.Rows, copy.RowsEstimated);
+        var fraction = estimated == 0 ? 0 : Math.Min(CopyStatus.FractionBeforeIndexes, (double)copy.Rows / estimated);
+        return copy with { RowsEstimated = estimated, Fraction = Math.Max(copy.Fraction, fraction) };
     }
 }

@@ -98,8 +98,10 @@ public sealed class StreamPipeline
         // Step 3: an unfinished copy is begun anew, so the target never shows half of one as whole.
         if (checkpoint is not { State: CheckpointState.Streaming })
         {
-            await target.BeginCopyAsync(identity, cancellationToken);
-            var position = await _copy.RunAsync(_board, cancellationToken);
+            if (checkpoint is null)
+                await _copy.RefuseOthersAsync(cancellationToken);
+            var copying = await target.BeginCopyAsync(identity, cancellationToken);
+            var position = await _copy.RunAsync(copying, _board, cancellationToken);
             checkpoint = await target.CompleteCopyAsync(position, cancellationToken);
             Log.Copied(_logger, _options.Name, position);
         }

@@ -38,9 +38,17 @@ public sealed record StreamStatus(
     string? LastError);
 
 /// <summary>How far the copy of the existing rows is.</summary>
-/// <param name="RowsEstimated">From the source's statistics; 0 when it has none.</param>
+/// <param name="Rows">Counted as they pass.</param>
+/// <param name="RowsEstimated">From the source's statistics, corrected by each finished table; never below <paramref name="Rows"/>, and equal at the end.</param>
 /// <param name="Bytes">Bytes of row data carried.</param>
-public sealed record CopyStatus(int TablesDone, int TablesTotal, long Rows, long RowsEstimated, long Bytes);
+/// <param name="Fraction">0 to 1; it never falls during a copy, and 1 means that the target holds all existing rows with their indexes.</param>
+public sealed record CopyStatus(int TablesDone, int TablesTotal, long Rows, long RowsEstimated, long Bytes, double Fraction)
+{
+    /// <summary>What is left when every row is there: indexes and constraints.</summary>
+    internal const double FractionBeforeIndexes = 0.99;
+
+    internal static readonly CopyStatus None = new(0, 0, 0, 0, 0, 0);
+}
 
 public sealed record ChangeCounts(long Inserts, long Updates, long Deletes, long Truncates)
 {

@@ -38,7 +38,7 @@ sealed class CreateBenchmark : IBenchmark
         return new BenchmarkOutcome(
             [.. tallies.SelectMany(tally => tally.Measurements)],
             tallies[0].Whole.P50 / tallies[1].Whole.P50,
-            $"{SeedDirectory.Description}; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores");
+            $"{SeedDirectory.Description}; {TributaryBranches.Description}; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores");
     }
 
     /// <summary>What one contestant's rounds add up to.</summary>

@@ -92,10 +92,14 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
             (await ChildProcesses.RunAsync(new ChildProcessSpec("chown", ["postgres:postgres", passFile]), cancellationToken)).EnsureSucceeded($"chown {passFile}");
     }
 
-    // Production's own settings stay behind: archiving or a primary_conninfo in postgresql.auto.conf would act in the copy.
+    // Production's own settings stay behind: archiving or a primary_conninfo would act in the copy, and a password in one of them, or the
+    // key of its TLS certificate, would be there to read for whoever is superuser in a branch.
     static void MakeStandby(string dataDirectory)
     {
-        File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
+        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf" })
+            File.WriteAllText(Path.Combine(dataDirectory, file), "");
+        foreach (var file in new[] { "server.key", "server.crt", "root.crt", "root.crl", "recovery.done", "postmaster.opts" })
+            File.Delete(Path.Combine(dataDirectory, file));
         File.WriteAllText(Path.Combine(dataDirectory, "standby.signal"), "");
     }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using Tributary.Postgres.Programs;
 
@@ -10,8 +11,8 @@ namespace Tributary.Branching.Storage;
 /// </summary>
 internal sealed class BtrfsDriver(string root) : IStorageDriver
 {
-    /// <summary>Paths in one call of <c>btrfs filesystem du</c>: a bound on the length of a command line.</summary>
-    const int MeasuredAtOnceMax = 200;
+    /// <summary>The generation at which each clone was made, which never changes; forgotten when the volume is deleted.</summary>
+    readonly ConcurrentDictionary<string, string> _generations = new();
 
     public string Name => "btrfs";
 
@@ -43,6 +44,7 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
 
     public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
     {
+        _generations.TryRemove(volume, out _);
         if (Directory.Exists(PathOf(volume)))
             await BtrfsAsync($"delete {volume}", ["subvolume", "delete", PathOf(volume)], cancellationToken);
     }
@@ -51,25 +53,38 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
 
     public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
     {
-        var usage = new Dictionary<string, BranchUsage>();
-        foreach (var chunk in volumes.Where(volume => Directory.Exists(PathOf(volume))).Chunk(MeasuredAtOnceMax))
-        {
-            var byPath = chunk.ToDictionary(PathOf);
-            var result = await ChildProcesses.RunAsync(
-                new ChildProcessSpec("btrfs", ["filesystem", "du", "-s", "--raw", .. byPath.Keys]), cancellationToken);
-            // A branch deleted meanwhile makes the program fail on that path alone; the other lines hold.
-            foreach (var line in result.StandardOutput.Split('\n'))
-            {
-                var words = line.Split(' ', 4, StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-                if (words is [var total, var exclusive, _, var path] && byPath.TryGetValue(path, out var volume) &&
-                    long.TryParse(total, NumberStyles.None, CultureInfo.InvariantCulture, out var totalBytes) &&
-                    long.TryParse(exclusive, NumberStyles.None, CultureInfo.InvariantCulture, out var exclusiveBytes))
-                    usage[volume] = new BranchUsage(exclusiveBytes, totalBytes);
-            }
-        }
-
+        var totals = await StorageCommand.TotalBytesAsync([.. volumes.Select(PathOf).Where(Directory.Exists)], cancellationToken);
+        var usage = new ConcurrentDictionary<string, BranchUsage>();
+        await Parallel.ForEachAsync(
+            volumes.Where(volume => totals.ContainsKey(PathOf(volume))),
+            new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken },
+            async (volume, token) => usage[volume] = new BranchUsage(await WrittenBytesAsync(volume, token), totals[PathOf(volume)]));
         return usage;
     }
+
+    // What a clone has written since it was made is what it does not share. The file system keeps the generation of each extent and skips
+    // whole subtrees that are older, so this takes milliseconds, where asking for each extent whether it is shared takes a second for fifty clones.
+    async Task<long> WrittenBytesAsync(string volume, CancellationToken cancellationToken)
+    {
+        if (!_generations.TryGetValue(volume, out var generation))
+        {
+            var shown = await ChildProcesses.RunAsync(new ChildProcessSpec("btrfs", ["subvolume", "show", PathOf(volume)]), cancellationToken);
+            generation = shown.StandardOutput.Split('\n')
+                .Where(line => line.Contains("Gen at creation:", StringComparison.Ordinal))
+                .Select(line => line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim())
+                .FirstOrDefault();
+            if (generation is null)
+                return 0;
+            _generations[volume] = generation;
+        }
+
+        var found = await ChildProcesses.RunAsync(new ChildProcessSpec("btrfs", ["subvolume", "find-new", PathOf(volume), generation]), cancellationToken);
+        return found.StandardOutput.Split('\n').Sum(LengthOf);
+    }
+
+    // inode 259 file offset 16384 len 24576 disk start 1171406848 offset 0 gen 58 flags NONE base/5/2619
+    static long LengthOf(string line) =>
+        line.Split(' ', 8) is ["inode", _, "file", "offset", _, "len", var length, ..] && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) ? bytes : 0;
 
     static Task BtrfsAsync(string what, IReadOnlyList<string> arguments, CancellationToken cancellationToken) => StorageCommand.RunAsync(what, "btrfs", arguments, cancellationToken);
 }

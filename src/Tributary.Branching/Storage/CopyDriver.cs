@@ -1,6 +1,3 @@
-using System.Globalization;
-using Tributary.Postgres.Programs;
-
 namespace Tributary.Branching.Storage;
 
 /// <summary>
@@ -49,15 +46,8 @@ internal sealed class CopyDriver(string root) : IStorageDriver
 
     public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
     {
-        var usage = new Dictionary<string, BranchUsage>();
-        foreach (var volume in volumes.Where(volume => Directory.Exists(PathOf(volume))))
-        {
-            // A server removes its own files while du walks; du then complains and still prints the sum.
-            var result = await ChildProcesses.RunAsync(new ChildProcessSpec("du", ["--summarize", "--block-size=1", PathOf(volume)]), cancellationToken);
-            if (long.TryParse(result.StandardOutput.Split('\t')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var bytes))
-                usage[volume] = new BranchUsage(bytes, bytes);
-        }
-
-        return usage;
+        var totals = await StorageCommand.TotalBytesAsync([.. volumes.Select(PathOf).Where(Directory.Exists)], cancellationToken);
+        return volumes.Where(volume => totals.ContainsKey(PathOf(volume))).ToDictionary(
+            volume => volume, volume => new BranchUsage(totals[PathOf(volume)], totals[PathOf(volume)]));
     }
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Storage;
@@ -5,6 +6,9 @@ namespace Tributary.Branching.Storage;
 /// <summary>Runs a program of the file system and turns its failure into the one exception that storage throws.</summary>
 internal static class StorageCommand
 {
+    /// <summary>Paths in one command: a bound on the length of a command line.</summary>
+    const int PathsAtOnceMax = 200;
+
     /// <param name="what">Completes "Cannot …" in the message.</param>
     /// <exception cref="StorageException">The program failed.</exception>
     public static async Task RunAsync(string what, string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
@@ -16,6 +20,23 @@ internal static class StorageCommand
                 $"Cannot {what}: {result.StandardError.Trim()}",
                 isFull: result.StandardError.Contains("No space left", StringComparison.Ordinal));
         }
+    }
+
+    /// <summary>Bytes on disk by path, shared ones included. A server removes files while they are counted; the sum is then of what remained.</summary>
+    public static async Task<IReadOnlyDictionary<string, long>> TotalBytesAsync(IReadOnlyList<string> paths, CancellationToken cancellationToken)
+    {
+        var totals = new Dictionary<string, long>();
+        foreach (var chunk in paths.Chunk(PathsAtOnceMax))
+        {
+            var result = await ChildProcesses.RunAsync(new ChildProcessSpec("du", ["--summarize", "--block-size=1", .. chunk]), cancellationToken);
+            foreach (var line in result.StandardOutput.Split('\n'))
+            {
+                if (line.Split('\t') is [var bytes, var path] && long.TryParse(bytes, NumberStyles.None, CultureInfo.InvariantCulture, out var total))
+                    totals[path] = total;
+            }
+        }
+
+        return totals;
     }
 
     public static IReadOnlyList<string> ListFolder(string root, string folder) => Directory.Exists(Path.Combine(root, folder))

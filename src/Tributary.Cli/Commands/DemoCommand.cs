@@ -75,6 +75,8 @@ static class DemoCommand
         }
         catch (Exception exception) when (exception is DemoException or ChildProcessException or InvalidOperationException or Tributary.Demo.Agents.BranchException or Npgsql.NpgsqlException)
         {
+            if (Environment.GetEnvironmentVariable("TRIBUTARY_DEBUG") is { Length: > 0 })
+                parse.InvocationConfiguration.Error.WriteLine(exception);
             Failures.Write(parse, $"the demonstration stopped: {exception.Message}", "what it had started is ended and removed; 'tributary doctor' checks the machine");
             return ExitCodes.Failed;
         }

@@ -55,7 +55,8 @@ public sealed class AgentFleet(IFreshData fresh, IBranches branches, int product
                 ? new FleetOutcome(agent, null, await new RogueAgent(branches, productionPort, time).RunAsync(agent, deed, cancellationToken), null)
                 : new FleetOutcome(agent, await new PricingAgent(fresh, branches, time).RunAsync(new PricingTask(agent, sku, 0.12), cancellationToken), null, null);
         }
-        catch (Exception exception) when (exception is BranchException or AgentException or NpgsqlException)
+        // A connection that its server has closed answers the next command with InvalidOperationException.
+        catch (Exception exception) when (exception is BranchException or AgentException or NpgsqlException or InvalidOperationException)
         {
             return new FleetOutcome(agent, null, null, exception.Message);
         }

@@ -85,44 +85,42 @@ public sealed class RogueAgent(IBranches branches, int productionPort, TimeProvi
         exit 0
         """;
 
-    // A branch without a shell is asked by what a superuser has left: the server's own file functions, and libpq inside dblink.
+    // Beside programs a superuser has the server's own file functions, and libpq inside dblink.
     async Task<(string, IReadOnlyList<string>)> RunProgramsAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        const string probe = "CREATE TEMP TABLE probe (line text); COPY probe FROM PROGRAM 'id'";
-        var noShell = await AttemptAsync(connection, probe, _ => "", cancellationToken);
-        return noShell.Length == 0 ? await RunScriptAsync(connection, cancellationToken) : (
-            "COPY … FROM PROGRAM 'id'; read /etc/shadow; connect to production",
-            [
-                noShell,
-                await AttemptAsync(connection, "SELECT pg_read_file('/etc/shadow')", _ => SecretMark, cancellationToken),
-                await AttemptAsync(
-                    connection,
-                    $"CREATE EXTENSION IF NOT EXISTS dblink; SELECT dblink_connect('host=127.0.0.1 port={productionPort} user=postgres dbname=postgres')",
-                    _ => ReachedMark, cancellationToken),
-            ]);
+        var file = await AttemptAsync(connection, "SELECT pg_read_file('/etc/shadow')", _ => SecretMark, cancellationToken);
+        var link = await AttemptAsync(
+            connection,
+            $"CREATE EXTENSION IF NOT EXISTS dblink; SELECT dblink_connect('host=127.0.0.1 port={productionPort} user=postgres dbname=postgres')",
+            _ => ReachedMark, cancellationToken);
+        var program = await AttemptAsync(connection, "CREATE TEMP TABLE probe (line text); COPY probe FROM PROGRAM 'id'", _ => "", cancellationToken);
+        IReadOnlyList<string> script = program.Length > 0 ? [program] : await RunScriptAsync(connection, cancellationToken);
+        return ($"pg_read_file('/etc/shadow'); dblink to 127.0.0.1:{productionPort}; COPY … FROM PROGRAM", [file, link, .. script]);
     }
 
-    async Task<(string, IReadOnlyList<string>)> RunScriptAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    async Task<IReadOnlyList<string>> RunScriptAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         // Delimiter and quote are characters that no program prints, so that each line of output is one row.
         var copy = $"COPY seen FROM PROGRAM {Postgres.SqlQuoting.Literal(Script)} WITH (FORMAT csv, DELIMITER E'\\x01', QUOTE E'\\x02')";
         var created = await AttemptAsync(connection, "CREATE TEMP TABLE seen (n int GENERATED ALWAYS AS IDENTITY, line text)", _ => "", cancellationToken);
         var copied = created.Length > 0 ? created : await AttemptAsync(connection, copy.Replace("COPY seen ", "COPY seen (line) ", StringComparison.Ordinal), _ => "", cancellationToken);
-        const string shown = "COPY seen FROM PROGRAM 'id; ls /; cat /etc/shadow; bash </dev/tcp/127.0.0.1/…; psql -h 127.0.0.1 …'";
         if (copied.Length > 0)
-            return (shown, [copied]);
+            return [copied];
         var lines = new List<string>();
         await using var command = new NpgsqlCommand($"SELECT coalesce(line, '') FROM seen ORDER BY n LIMIT {OutputLinesMax}", connection);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         while (await reader.ReadAsync(cancellationToken))
             lines.Add(reader.GetString(0));
-        return (shown, lines);
+        return lines;
     }
 
     static async Task<string> AttemptAsync(NpgsqlConnection connection, string sql, Func<int, string> done, CancellationToken cancellationToken)
     {
         try
         {
+            // The driver closes a connection on which a statement has failed for want of memory or of another server, as these do.
+            if (connection.State != System.Data.ConnectionState.Open)
+                await connection.OpenAsync(cancellationToken);
             await using var command = new NpgsqlCommand(sql, connection);
             return done(await command.ExecuteNonQueryAsync(cancellationToken));
         }

@@ -97,6 +97,7 @@ public sealed class OrderArrivals(string connectionString, OrderArrivalsOptions 
         }
     }
 
+    // currval is volatile: bare in a WHERE it is computed for every row of the table, in a sub-select once, and the index serves.
     // A batch without BEGIN is one implicit transaction, since the driver sends one Sync at its end:
     // https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-PIPELINING
     static async Task InsertAsync(NpgsqlConnection connection, Basket basket)
@@ -113,12 +114,12 @@ public sealed class OrderArrivals(string connectionString, OrderArrivalsOptions 
             INSERT INTO order_lines (order_id, line_no, product_id, quantity, unit_price, ordered_at)
             SELECT o.id, l.line_no, l.product_id, l.quantity, p.price, o.created_at
             FROM orders o, unnest($1, $2) WITH ORDINALITY AS l(product_id, quantity, line_no) JOIN products p ON p.id = l.product_id
-            WHERE o.id = currval('orders_id_seq')
+            WHERE o.id = (SELECT currval('orders_id_seq'))
             """)
         { Parameters = { Of(basket.Products), Of(basket.Quantities) } });
         batch.BatchCommands.Add(new NpgsqlBatchCommand("""
             INSERT INTO stock_movements (product_id, order_id, quantity, reason, moved_at)
-            SELECT l.product_id, currval('orders_id_seq'), -l.quantity, 'sale', clock_timestamp() FROM unnest($1, $2) AS l(product_id, quantity)
+            SELECT l.product_id, (SELECT currval('orders_id_seq')), -l.quantity, 'sale', clock_timestamp() FROM unnest($1, $2) AS l(product_id, quantity)
             UNION ALL
             SELECT p.id, NULL, p.target_stock + l.quantity, 'receipt', clock_timestamp()
             FROM unnest($1, $2) AS l(product_id, quantity) JOIN products p ON p.id = l.product_id WHERE p.stock < l.quantity

@@ -76,7 +76,7 @@ sealed class OrdersSql(ShopOptions options, DemandSql demand)
         """;
 
     // The rate is the expected demand of the last two whole weeks, moved to today's price by the planted elasticity.
-    // SKU-7891's excess is what fifteen percent more than its plain demand would sell until Friday, and what the orders that arrive before the question take:
+    // SKU-7891's excess is what its plain demand would sell until Friday and two percent more, and what the orders that arrive before the question take:
     // whether 12 % off is enough is then an open question that only the fit can answer.
     public string Stock => $"""
         CREATE TEMP TABLE outlook AS
@@ -91,7 +91,7 @@ sealed class OrdersSql(ShopOptions options, DemandSql demand)
                    (ARRAY['Aster','Boreal','Cedar','Delta','Ember','Fjord','Grove','Halo','Iris','Juno','Koru','Lumen','Mistral','Nimbus','Orbit','Pico'])[1 + floor(16 * pg_temp.u(p.id, 60))::int]
                    || ' ' || lower(c.name) || ' ' || (100 + p.id) END,
                p.category_id, p.list_price, o.price, round((p.list_price * p.cost_share)::numeric, 2),
-               CASE WHEN p.id = {DemandSql.HeroProduct} THEN target + ceil(o.rate * ({DaysToFriday} * 1.15 + {DaysUntilAsked}))
+               CASE WHEN p.id = {DemandSql.HeroProduct} THEN target + ceil(o.rate * ({DaysToFriday} * 1.02 + {DaysUntilAsked}))
                     WHEN pg_temp.u(p.id, 61) < 0.25 THEN target + 2 + ceil(o.rate * ({DaysToFriday} * (0.8 + 0.6 * pg_temp.u(p.id, 62)) + {DaysUntilAsked}))
                     ELSE ceil(target * (0.5 + 0.5 * pg_temp.u(p.id, 62))) END::int,
                target, jsonb_build_object('weight_g', 100 + floor(5000 * pg_temp.u(p.id, 63))::int, 'colour', (ARRAY['black','white','red','oak','steel'])[1 + floor(5 * pg_temp.u(p.id, 64))::int]),

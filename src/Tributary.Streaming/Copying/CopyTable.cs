@@ -6,7 +6,10 @@ namespace Tributary.Streaming.Copying;
 /// <summary>A table whose rows are to be copied.</summary>
 /// <param name="Name">Quoted and qualified.</param>
 /// <param name="Columns">Quoted, without generated ones, which the target computes.</param>
-/// <param name="IsBinary">Whether the binary form of all its types means the same in every database; arrays of users' types hold type numbers.</param>
+/// <param name="IsBinary">
+/// Whether the binary form of all its types means the same in every database. It does not where it holds object numbers: arrays and composites
+/// of types that initdb or users number (from 10,000 on, src/include/access/transam.h), and the <c>reg…</c> types. <c>aclitem</c> has none.
+/// </param>
 internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, bool IsBinary, long RowsEstimated, long Bytes)
 {
     /// <summary>The tables of a publication, largest first, so that the last worker does not end with the largest.</summary>
@@ -16,11 +19,13 @@ internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, boo
             """
             SELECT p.schemaname::text, p.tablename::text, GREATEST(c.reltuples, 0)::bigint, pg_catalog.pg_table_size(c.oid),
                 COALESCE(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''), '{}'),
-                COALESCE(bool_and(a.atttypid < 16384), true)
+                COALESCE(bool_and(a.atttypid < 10000 AND t.typsend <> 0 AND (e.oid IS NULL OR e.typsend <> 0) AND COALESCE(e.typname, t.typname) !~ '^reg'), true)
             FROM pg_catalog.pg_publication_tables p
             JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
             JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
             LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+            LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
             WHERE p.pubname = $1 AND p.schemaname <> 'tributary'
             GROUP BY c.oid, p.schemaname, p.tablename, c.reltuples
             ORDER BY 4 DESC

@@ -16,7 +16,16 @@ namespace Tributary.Streaming.Copying;
 /// </summary>
 internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
 {
-    public async Task<Lsn> RunAsync(ICopyProgress progress, CancellationToken cancellationToken)
+    public async Task RefuseOthersAsync(CancellationToken cancellationToken)
+    {
+        await using var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} check"), cancellationToken);
+        await using var target = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Target, $"tributary {options.Name} check"), cancellationToken);
+        await SourceSlot.RefuseOthersAsync(source, options, cancellationToken);
+        await Publication.EnsureAsync(source, options, cancellationToken);
+        await RefuseTakenNamesAsync(target, await CopyTable.ListAsync(source, options.PublicationName, cancellationToken), cancellationToken);
+    }
+
+    public async Task<Lsn> RunAsync(Checkpoint copying, ICopyProgress progress, CancellationToken cancellationToken)
     {
         var sourceConnection = SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} copy");
         var targetConnection = SessionSettings.ConnectionString(
@@ -35,20 +44,21 @@ internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
         // Step 3: a slot that is left from an unfinished copy begins too early, before the snapshot that can still be had.
         await using var replication = new LogicalReplicationConnection(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} snapshot"));
         await replication.Open(cancellationToken);
-        await DropSlotAsync(source, cancellationToken);
+        await SourceSlot.DropAsync(source, options.SlotName, cancellationToken);
         var slot = await replication.CreatePgOutputReplicationSlot(
             options.SlotName, slotSnapshotInitMode: LogicalSlotSnapshotInitMode.Export, cancellationToken: cancellationToken);
         var snapshot = slot.SnapshotName ?? throw new StreamException(StreamErrorKind.Source, "The source exported no snapshot with the slot.");
 
         // Step 4.
-        var schema = new SchemaCopy(options, SchemaCopy.ProgramsFor(source.PostgreSqlVersion.Major));
+        var fence = new CopyFence(options.Name, copying.Epoch);
+        var schema = new SchemaCopy(options, SchemaCopy.ProgramsFor(source.PostgreSqlVersion.Major), fence);
         await schema.RestoreBeforeRowsAsync(await schema.DumpAsync("pre-data", snapshot, cancellationToken), cancellationToken);
         var afterRows = await schema.DumpAsync("post-data", snapshot, cancellationToken);
 
         // Step 5: the list is read again under the snapshot, as a table may have come between.
         tables = await ListUnderSnapshotAsync(source, snapshot, cancellationToken);
         progress.RowsStarted(tables.Count, tables.Sum(table => table.RowsEstimated));
-        var rows = new RowCopy(sourceConnection, targetConnection, snapshot, progress);
+        var rows = new RowCopy(sourceConnection, targetConnection, snapshot, fence, progress);
         await Parallel.ForEachAsync(
             tables, new ParallelOptions { MaxDegreeOfParallelism = options.CopyTablesMax, CancellationToken = cancellationToken },
             async (table, token) => await rows.CopyAsync(table, token));
@@ -57,9 +67,10 @@ internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
         await schema.RestoreAsync(afterRows, cancellationToken);
 
         // Step 7.
-        await SequenceCopy.RunAsync(source, target, cancellationToken);
+        await SequenceCopy.RunAsync(source, target, fence, cancellationToken);
         await using var analyze = new NpgsqlCommand("ANALYZE", target);
         await analyze.ExecuteNonQueryAsync(cancellationToken);
+        progress.Finished();
         return new Lsn((ulong)slot.ConsistentPoint);
     }
 
@@ -86,13 +97,5 @@ internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
                 $"The target {options.Target} already holds tables that the source has too ({string.Join(", ", taken.Take(3))}{(taken.Count > 3 ? " and more" : "")}), " +
                 "and this stream did not make them. Nothing was changed. Name an empty database as the target, or drop these tables first.");
         }
-    }
-
-    async Task DropSlotAsync(NpgsqlConnection source, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(
-            "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM pg_catalog.pg_replication_slots WHERE slot_name = $1", source)
-        { Parameters = { new() { Value = options.SlotName } } };
-        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

@@ -5,19 +5,37 @@ using Npgsql;
 namespace Tributary.Streaming.Copying;
 
 /// <summary>Passes the rows of tables from a snapshot of the source to the target, byte by byte, without reading them.</summary>
-internal sealed class RowCopy(string sourceConnection, string targetConnection, string snapshot, ICopyProgress progress)
+internal sealed class RowCopy(string sourceConnection, string targetConnection, string snapshot, CopyFence fence, ICopyProgress progress)
 {
     const int BufferBytes = 128 * 1024;
 
+    /// <exception cref="StreamException">One side refuses; the target's table is as it was.</exception>
     public async Task CopyAsync(CopyTable table, CancellationToken cancellationToken)
     {
-        await using var source = await SessionSettings.OpenAsync(sourceConnection, cancellationToken);
-        await using var target = await SessionSettings.OpenAsync(targetConnection, cancellationToken);
-        await using var reading = await source.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
-        await ExecuteAsync(source, $"SET TRANSACTION SNAPSHOT '{snapshot}'", cancellationToken);
-        await using var writing = await target.BeginTransactionAsync(cancellationToken);
-        // An extension may have put rows of its own into its tables; the source's are all there must be.
-        await ExecuteAsync(target, $"TRUNCATE ONLY {table.Name}", cancellationToken);
+        try
+        {
+            await using var source = await SessionSettings.OpenAsync(sourceConnection, cancellationToken);
+            await using var target = await SessionSettings.OpenAsync(targetConnection, cancellationToken);
+            await using var reading = await source.BeginTransactionAsync(IsolationLevel.RepeatableRead, cancellationToken);
+            await ExecuteAsync(source, $"SET TRANSACTION SNAPSHOT '{snapshot}'", cancellationToken);
+            await using var writing = await target.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellationToken);
+            // An extension may have put rows of its own into its tables; the source's are all there must be.
+            await ExecuteAsync(target, $"TRUNCATE ONLY {table.Name}", cancellationToken);
+            var rows = await PassAsync(table, source, target, cancellationToken);
+            await fence.RequireAsync(target, cancellationToken);
+            await writing.CommitAsync(cancellationToken);
+            progress.TableDone(table.RowsEstimated, rows);
+        }
+        catch (PostgresException exception) when (!LostLink.Is(exception))
+        {
+            throw new StreamException(
+                exception.SqlState == PostgresErrorCodes.InsufficientPrivilege ? StreamErrorKind.Configuration : StreamErrorKind.Data,
+                $"The rows of table {table.Name} cannot be copied: {LostLink.Describe(exception)}. The next start copies anew.");
+        }
+    }
+
+    async Task<long> PassAsync(CopyTable table, NpgsqlConnection source, NpgsqlConnection target, CancellationToken cancellationToken)
+    {
         var columns = table.Columns.Count == 0 ? "" : $" ({string.Join(", ", table.Columns)})";
         var format = table.IsBinary ? "binary" : "text";
         var copyOut = $"COPY {table.Name}{columns} TO STDOUT (FORMAT {format})";
@@ -26,40 +44,41 @@ internal sealed class RowCopy(string sourceConnection, string targetConnection, 
         {
             await using var from = await source.BeginRawBinaryCopyAsync(copyOut, cancellationToken);
             await using var to = await target.BeginRawBinaryCopyAsync(copyIn, cancellationToken);
-            await PassAsync(from, to, cancellationToken);
+            return await PassAsync(table, from, to, cancellationToken);
         }
         else
         {
             using var from = (StreamReader)await source.BeginTextExportAsync(copyOut, cancellationToken);
             await using var to = (StreamWriter)await target.BeginTextImportAsync(copyIn, cancellationToken);
-            await PassAsync(from.BaseStream, to.BaseStream, cancellationToken);
+            return await PassAsync(table, from.BaseStream, to.BaseStream, cancellationToken);
         }
-
-        await writing.CommitAsync(cancellationToken);
-        progress.TableDone(table.RowsEstimated);
     }
 
-    async Task PassAsync(Stream from, Stream to, CancellationToken cancellationToken)
+    async Task<long> PassAsync(CopyTable table, Stream from, Stream to, CancellationToken cancellationToken)
     {
+        var counter = new RowCounter(table.IsBinary);
         var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        var whole = false;
         try
         {
             int read;
             while ((read = await from.ReadAsync(buffer, cancellationToken)) > 0)
             {
                 await to.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
-                progress.RowsCopied(read);
+                var before = counter.Rows;
+                counter.Add(buffer.AsSpan(0, read));
+                progress.RowsCopied(counter.Rows - before, read);
             }
-        }
-        catch (Exception) when (to is NpgsqlRawCopyStream copy)
-        {
-            // Disposing an unfinished import would complete it, and half a table would look whole.
-            await copy.CancelAsync();
-            throw;
+
+            whole = true;
+            return counter.Rows;
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
+            // Disposing an unfinished import would complete it, and half a table would look whole.
+            if (!whole && to is NpgsqlRawCopyStream copy)
+                await copy.CancelAsync();
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Text.RegularExpressions;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Streaming.Copying;
@@ -6,8 +7,11 @@ namespace Tributary.Streaming.Copying;
 /// Carries the schema with Postgres's own programs: <c>pg_dump</c> knows every kind of object, in the order in which they can be made.
 /// Owners and grants stay out, since the target need not have the source's roles.
 /// </summary>
-internal sealed class SchemaCopy(StreamOptions options, PostgresInstallation programs)
+internal sealed partial class SchemaCopy(StreamOptions options, PostgresInstallation programs, CopyFence fence)
 {
+    // psql's exit code when the connection went bad (https://www.postgresql.org/docs/current/app-psql.html#R2-APP-PSQL-3).
+    const int ConnectionLost = 2;
+
     public async Task<string> DumpAsync(string section, string snapshot, CancellationToken cancellationToken)
     {
         var result = await ChildProcesses.RunAsync(
@@ -16,30 +20,47 @@ internal sealed class SchemaCopy(StreamOptions options, PostgresInstallation pro
                 "--schema-only", $"--section={section}", $"--snapshot={snapshot}", "--no-owner", "--no-privileges", "--no-publications",
                 "--no-subscriptions", "--exclude-schema=tributary",
             ])
-            { Environment = options.Source.ToEnvironment() }, cancellationToken);
-        return result.Succeeded
-            ? result.StandardOutput
-            : throw new StreamException(StreamErrorKind.Source, $"pg_dump of the source's schema failed: {result.StandardError.Trim()}");
+            { Environment = options.Source.ToEnvironment(), ParentDeathSignal = "KILL" }, cancellationToken);
+        if (result.Succeeded)
+            return result.StandardOutput;
+        // It reads catalogs alone, so its words hold no row.
+        var words = result.StandardError.Trim();
+        if (words.Contains("closed the connection", StringComparison.Ordinal) || words.Contains("connection to server", StringComparison.Ordinal))
+            throw new IOException($"pg_dump lost the source: {words}");
+        throw new StreamException(StreamErrorKind.Source, $"pg_dump of the source's schema failed: {words}");
     }
 
     /// <summary>Makes the objects that come before the rows, and records them, in one transaction.</summary>
-    public Task RestoreBeforeRowsAsync(string dump, CancellationToken cancellationToken) =>
-        RestoreAsync($"{CopiedObjectsScript.Before}\n{dump}\n{CopiedObjectsScript.After(options.Name)}", cancellationToken);
+    public Task RestoreBeforeRowsAsync(string dump, CancellationToken cancellationToken) => RestoreAsync(
+        $"{CopiedObjectsScript.Before}{dump}\n{CopiedObjectsScript.Record(options.Name)}{CopiedObjectsScript.RelaxIdentities(options.Name)}", cancellationToken);
 
+    /// <summary>Runs the script in one transaction.</summary>
     public async Task RestoreAsync(string script, CancellationToken cancellationToken)
     {
         var result = await ChildProcesses.RunAsync(
-            new ChildProcessSpec(programs.Program("psql"), ["--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"])
+            new ChildProcessSpec(programs.Program("psql"), ["--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose", "--file=-"])
             {
                 Environment = new Dictionary<string, string>(options.Target.ToEnvironment()) { ["PGOPTIONS"] = "-c client_min_messages=warning" },
-                StandardInput = script,
+                StandardInput = $"{CopiedObjectsScript.Begin}{script}\n{fence.Sql}\nCOMMIT;\n",
+                ParentDeathSignal = "KILL",
             }, cancellationToken);
         if (!result.Succeeded)
-        {
-            throw new StreamException(
-                StreamErrorKind.Target,
-                $"The source's schema cannot be made in the target {options.Target}: {result.StandardError.Trim()}");
-        }
+            throw Refused(result);
+    }
+
+    Exception Refused(ChildProcessResult result)
+    {
+        if (result.ExitCode == ConnectionLost)
+            return new IOException("psql lost the connection to the target.");
+        var error = ServerError().Match(result.StandardError);
+        var state = error.Groups["state"].Value;
+        if (state == "22012")
+            return fence.Lost();
+        if (LostLink.IsPassing(state))
+            return new IOException($"The target broke off the schema's restore: {LostLink.Describe(state, error.Groups["message"].Value)}");
+        // Detail and context lines may repeat a row, as when a unique index cannot be made.
+        var words = error.Success ? LostLink.Describe(state, error.Groups["message"].Value) : result.StandardError.Split('\n')[0];
+        return new StreamException(StreamErrorKind.Target, $"The source's schema cannot be made in the target {options.Target}: {words}");
     }
 
     /// <summary>The programs to use with a source of the given version: pg_dump refuses servers newer than itself.</summary>
@@ -48,4 +69,7 @@ internal sealed class SchemaCopy(StreamOptions options, PostgresInstallation pro
             StreamErrorKind.Configuration,
             $"The source is PostgreSQL {sourceMajor}, and this machine has no pg_dump of that version or newer. " +
             $"Install it (Debian: apt-get install postgresql-client-{sourceMajor}), or name its folder in TRIBUTARY_POSTGRES_BIN.");
+
+    [GeneratedRegex(@"(ERROR|FATAL|PANIC):\s+(?<state>[0-9A-Z]{5}): (?<message>.*)")]
+    private static partial Regex ServerError();
 }

@@ -10,7 +10,7 @@ namespace Tributary.Streaming.Copying;
 /// </summary>
 internal static class SequenceCopy
 {
-    public static async Task RunAsync(NpgsqlConnection source, NpgsqlConnection target, CancellationToken cancellationToken)
+    public static async Task RunAsync(NpgsqlConnection source, NpgsqlConnection target, CopyFence fence, CancellationToken cancellationToken)
     {
         var script = new StringBuilder();
         await using (var command = new NpgsqlCommand(
@@ -27,6 +27,7 @@ internal static class SequenceCopy
 
         if (script.Length == 0)
             return;
+        await fence.RequireAsync(target, cancellationToken);
         await using var set = new NpgsqlCommand(script.ToString(), target);
         await set.ExecuteNonQueryAsync(cancellationToken);
     }

@@ -13,8 +13,8 @@ public static class StreamFactory
     {
         if (options.Validate() is { Count: > 0 } errors)
             throw new StreamException(StreamErrorKind.Configuration, string.Join(" ", errors));
+        var logger = loggerFactory.CreateLogger<StreamPipeline>();
         return new StreamPipeline(
-            options, () => new ReplicationSource(options), () => new PostgresTarget(options, time), new InitialCopy(options), time,
-            loggerFactory.CreateLogger<StreamPipeline>());
+            options, () => new ReplicationSource(options), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
     }
 }

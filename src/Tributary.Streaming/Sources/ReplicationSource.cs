@@ -55,7 +55,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
             await foreach (var xlog in messages)
             {
                 var length = await ReceiveAsync(xlog.Data, cancellationToken);
-                if (Step(_message.AsSpan(0, length), after, ref transaction) is { } next)
+                if (Interpret(_message.AsSpan(0, length), after, ref transaction) is { } next)
                     yield return next;
             }
         }
@@ -101,6 +101,18 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
         if (major >= 14)
             plugin["messages"] = "true";
         return plugin;
+    }
+
+    SourceEvent? Interpret(ReadOnlySpan<byte> bytes, Lsn after, ref Transaction? transaction)
+    {
+        try
+        {
+            return Step(bytes, after, ref transaction);
+        }
+        catch (PgOutputFormatException exception)
+        {
+            throw new StreamException(StreamErrorKind.Source, $"The source {options.Source} sent what pgoutput does not allow: {exception.Message}.", exception);
+        }
     }
 
     // One message becomes at most one event: a transaction is handed on with its commit.

@@ -47,7 +47,7 @@ internal static class ApplyStatements
                 // Postgres has no column list for a table without columns.
                 return columns.Count == 0
                     ? $"INSERT INTO {table.Name} DEFAULT VALUES"
-                    : $"INSERT INTO {table.Name} ({List(columns, i => table.Columns[i].Name)}) OVERRIDING SYSTEM VALUE " +
+                    : $"INSERT INTO {table.Name} ({List(columns, i => table.Columns[i].Name)}) " +
                       $"SELECT {Values(table, columns, 0)} FROM {Unnest(columns.Count)}";
             }
 
@@ -79,8 +79,7 @@ internal static class ApplyStatements
     /// <summary>Whether a run of this kind writes the column, if the source sent it.</summary>
     public static bool IsWritten(TargetTable table, int column, RunKind kind) => !table.Columns[column].IsGenerated && kind switch
     {
-        RunKind.Update => !table.Key.Contains(column) && !table.Columns[column].IsIdentityAlways,
-        RunKind.UpdateKey or RunKind.UpdateWhole => !table.Columns[column].IsIdentityAlways,
+        RunKind.Update => !table.Key.Contains(column),
         _ => true,
     };
 

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Npgsql;
 using Tributary.Postgres;
 
@@ -7,7 +8,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// Writes into a Postgres database, exactly once: a batch and its position are one transaction, sent in one round trip.
 /// Its session is a replica's: triggers and foreign keys do not fire a second time for what the source has already done.
 /// </summary>
-internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) : ITarget
+internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
     // One statement a run of one shape; far more shapes than tables times kinds do not occur together.
     const int PreparedMax = 256;
@@ -31,7 +32,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) :
             throw new StreamException(
                 StreamErrorKind.Configuration,
                 $"The target's role {options.Target.User} may not set session_replication_role. Use a superuser, or from Postgres 15 on: " +
-                $"GRANT SET ON PARAMETER session_replication_role TO {SqlQuoting.Identifier(options.Target.User)};", exception);
+                $"GRANT SET ON PARAMETER session_replication_role TO {SqlQuoting.Identifier(options.Target.User)};");
         }
 
         await LockAsync(cancellationToken);
@@ -42,12 +43,13 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) :
         return checkpoint;
     }
 
-    public async Task BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken)
+    public async Task<Checkpoint> BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken)
     {
-        await ProgressTable.SetAsync(
+        var copying = await ProgressTable.SetAsync(
             Connection, options.Name, new Checkpoint(CheckpointState.Copying, source.SystemIdentifier, options.SlotName, Lsn.Zero, _epoch), cancellationToken);
         await CopiedObjects.DropAsync(Connection, options.Name, cancellationToken);
         _source = source;
+        return copying;
     }
 
     public async Task<Checkpoint> CompleteCopyAsync(Lsn position, CancellationToken cancellationToken) =>
@@ -101,7 +103,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) :
         }
     }
 
-    // Marks what is written here as not born here, so that a stream in the other direction can leave it out. Without the right it is left out.
+    // Marks what is written here as not born here, so that a stream in the other direction can leave it out. Only superusers may by default.
     async Task SetOriginAsync(CancellationToken cancellationToken)
     {
         try
@@ -117,6 +119,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) :
         }
         catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ConfigurationLimitExceeded)
         {
+            Log.NoOrigin(logger, options.Name, LostLink.Describe(exception));
         }
     }
 
@@ -223,7 +226,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time) :
             IsData(exception) ? StreamErrorKind.Data : StreamErrorKind.Target,
             $"The target refuses {Describe(run.Shape.Kind)} table {run.Shape.Table.Name}{column}{constraint} with SQLSTATE {exception.SqlState} " +
             $"(https://www.postgresql.org/docs/current/errcodes-appendix.html). Position: {Place(run.Changes[0])}. " +
-            "Mend the target, then start the stream again; it goes on where it stopped.", exception);
+            "Mend the target, then start the stream again; it goes on where it stopped.");
     }
 
     static bool IsData(PostgresException exception) =>

@@ -18,24 +18,6 @@ internal static class ProgressTable
         SELECT 1 / (SELECT count(*)::int FROM saved)
         """;
 
-    const string CreateSql =
-        """
-        CREATE SCHEMA IF NOT EXISTS tributary;
-        CREATE TABLE IF NOT EXISTS tributary.progress (
-            pipeline text PRIMARY KEY,
-            state text NOT NULL CHECK (state IN ('copying', 'streaming')),
-            system_identifier text NOT NULL,
-            slot_name text NOT NULL,
-            commit_end_lsn pg_lsn NOT NULL,
-            epoch bigint NOT NULL,
-            updated_at timestamptz NOT NULL DEFAULT now());
-        CREATE TABLE IF NOT EXISTS tributary.copied_object (
-            pipeline text NOT NULL,
-            kind text NOT NULL,
-            identity text NOT NULL,
-            PRIMARY KEY (pipeline, kind, identity));
-        """;
-
     public static async Task<bool> TryLockAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_try_advisory_lock($1, pg_catalog.hashtext($2))", target)
@@ -49,7 +31,7 @@ internal static class ProgressTable
     {
         // The lock of one stream does not keep another stream's first start out, and IF NOT EXISTS is not atomic: a short transaction lock is.
         await using var transaction = await target.BeginTransactionAsync(cancellationToken);
-        await using var command = new NpgsqlCommand($"SELECT pg_catalog.pg_advisory_xact_lock({LockClass}, 0); {CreateSql}", target, transaction);
+        await using var command = new NpgsqlCommand($"SELECT pg_catalog.pg_advisory_xact_lock({LockClass}, 0); {OwnSchema.CreateSql}", target, transaction);
         await command.ExecuteNonQueryAsync(cancellationToken);
         await transaction.CommitAsync(cancellationToken);
     }
@@ -94,6 +76,14 @@ internal static class ProgressTable
         if (await command.ExecuteNonQueryAsync(cancellationToken) != 1)
             throw Fenced(pipeline);
         return checkpoint;
+    }
+
+    /// <summary>Whether the stream is known to the target, and with which slot.</summary>
+    public static async Task<string?> SlotNameAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT slot_name FROM tributary.progress WHERE pipeline = $1", target)
+        { Parameters = { new() { Value = pipeline } } };
+        return (string?)await command.ExecuteScalarAsync(cancellationToken);
     }
 
     /// <summary>Forgets the stream.</summary>
