@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Text.Json;
 using Tributary.Contracts;
 using Tributary.Server;
@@ -42,6 +43,33 @@ static class Failures
         return ExitCodes.Usage;
     }
 
+    /// <summary>A command line that does not parse. A group of commands by itself shows its help; anything else says what is wrong, without a page of help over it.</summary>
+    public static int ReportUsage(ParseResult parse)
+    {
+        var path = PathOf(parse.CommandResult);
+        if (parse.CommandResult.Command.Subcommands.Count > 0 && parse.UnmatchedTokens.Count == 0)
+        {
+            CommandLineRoot.Build().Parse([.. path.Split(' ').Skip(1), "--help"]).Invoke();
+            return ExitCodes.Usage;
+        }
+
+        // What follows a word that is not known cannot be made out either, so only the first is told.
+        foreach (var message in parse.UnmatchedTokens is [var first, ..] ? [Unknown(parse, first)] : parse.Errors.Select(error => error.Message))
+            Write(parse, message, null);
+        Hint(parse, $"'{path} --help' shows what can be given");
+        return ExitCodes.Usage;
+    }
+
+    static string PathOf(CommandResult result) => result.Parent is CommandResult parent ? $"{PathOf(parent)} {result.Command.Name}" : "tributary";
+
+    static string Unknown(ParseResult parse, string token)
+    {
+        var command = parse.CommandResult.Command;
+        var known = token.StartsWith('-') ? command.Options.Select(option => option.Name) : command.Subcommands.Select(subcommand => subcommand.Name);
+        var near = ConfigurationKeys.Nearest(token, known);
+        return $"'{token}' is not known here{(near is null ? "" : $"; did you mean '{near}'?")}";
+    }
+
     public static int Usage(ParseResult parse, string message, string? hint = null)
     {
         Write(parse, message, hint);
@@ -52,8 +80,13 @@ static class Failures
     {
         var output = parse.InvocationConfiguration.Error;
         output.WriteLine($"error: {message}");
-        foreach (var line in (hint ?? "").Split('\n', StringSplitOptions.RemoveEmptyEntries))
-            output.WriteLine($"hint: {line}");
+        Hint(parse, hint ?? "");
+    }
+
+    static void Hint(ParseResult parse, string hint)
+    {
+        foreach (var line in hint.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            parse.InvocationConfiguration.Error.WriteLine($"hint: {line}");
     }
 
     static int CodeOf(FailureKind kind) => kind switch

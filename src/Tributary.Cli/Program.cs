@@ -6,12 +6,13 @@ using Tributary.Cli;
 var parse = CommandLineRoot.Build().Parse(args);
 try
 {
-    var code = await parse.InvokeAsync(new InvocationConfiguration
+    if (parse.Action is ParseErrorAction)
+        return Failures.ReportUsage(parse);
+    return await parse.InvokeAsync(new InvocationConfiguration
     {
         EnableDefaultExceptionHandler = false,
         ProcessTerminationTimeout = CommandLineRoot.StopLimit,
     });
-    return parse.Action is ParseErrorAction ? ExitCodes.Usage : code;
 }
 catch (OperationCanceledException)
 {

@@ -55,8 +55,11 @@ public sealed class StateLock : IDisposable
         return null;
     }
 
+    /// <summary>Frees the lock; a second call does nothing.</summary>
     public void Dispose()
     {
+        if (!_file.CanWrite)
+            return;
         File.Delete(_pidFile);
         _file.Dispose();
     }

@@ -4,7 +4,7 @@ namespace Tributary.Server.Configuration;
 /// Every key that the file may hold, a section each. The reader refuses any other; the published JSON Schema names the same ones, which a
 /// test compares.
 /// </summary>
-static class ConfigurationKeys
+public static class ConfigurationKeys
 {
     /// <summary>By the path of a section; <c>[]</c> stands for each item of a list.</summary>
     public static readonly IReadOnlyDictionary<string, IReadOnlyList<string>> BySection = new Dictionary<string, IReadOnlyList<string>>
@@ -26,8 +26,8 @@ static class ConfigurationKeys
     /// <summary>The nearest of some words, when it is near enough to be meant.</summary>
     public static string? Nearest(string word, IEnumerable<string> candidates)
     {
-        var best = candidates.Select(candidate => (candidate, distance: Distance(word, candidate))).MinBy(pair => pair.distance);
-        return best.candidate is not null && best.distance <= Math.Max(1, best.candidate.Length / 3) ? best.candidate : null;
+        var best = candidates.MinBy(candidate => Distance(word, candidate));
+        return best is not null && Distance(word, best) <= Math.Max(1, best.Length / 3) ? best : null;
     }
 
     // Levenshtein's distance, with one row kept.

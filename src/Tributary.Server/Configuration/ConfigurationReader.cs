@@ -62,6 +62,9 @@ public sealed class ConfigurationReader
             return new ConfigurationResult(null, [new ConfigurationError(reader._context.WhereIs(exception.Start).Name, "", $"this is not YAML: {exception.Message}")]);
         }
 
+        // What is not a file of keys has no keys to miss.
+        if (reader._context.HasErrors)
+            return new ConfigurationResult(null, reader._context.Errors);
         var configuration = reader.Read(new YamlSection(reader._context, root, root?.Start ?? Mark.Empty, "", ""));
         return new ConfigurationResult(reader._context.HasErrors ? null : configuration, reader._context.Errors);
     }

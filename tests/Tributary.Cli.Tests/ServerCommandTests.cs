@@ -1,0 +1,137 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using Npgsql;
+using Tributary.Cli.Tests.Support;
+using Tributary.Testing;
+
+namespace Tributary.Cli.Tests;
+
+/// <summary>One <c>tributary up</c> with branches, ready for the first one.</summary>
+public sealed class ServerFixture : IAsyncLifetime
+{
+    internal RunningServer Server { get; private set; } = null!;
+
+    public string SourceUrl { get; private set; } = "";
+
+    public async ValueTask InitializeAsync()
+    {
+        var postgres = await TestServers.SharedAsync();
+        SourceUrl = postgres.Url(new NpgsqlConnectionStringBuilder(await postgres.NewDatabaseAsync()).Database!);
+        Server = await RunningServer.StartAsync(SourceUrl, "cli_server");
+        var started = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            using var status = JsonDocument.Parse((await Server.AskAsync("status", "-o", "json")).StandardOutput);
+            if (status.RootElement.GetProperty("branching").GetProperty("seeds").GetArrayLength() > 0)
+                return;
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < TimeSpan.FromSeconds(60), $"no seed: {status.RootElement}");
+        }
+    }
+
+    public ValueTask DisposeAsync() => Server.DisposeAsync();
+}
+
+public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<ServerFixture>
+{
+    [Fact]
+    public async Task A_branch_is_entered_with_psql_whose_output_and_exit_code_are_its_own()
+    {
+        await fixture.Server.AskAsync("branch", "create", "enter");
+
+        var good = await ConnectAsync("enter", "-Atc", "SELECT 1");
+        var bad = await ConnectAsync("enter", "-v", "ON_ERROR_STOP=1", "-c", "SELECT nothing", "-c", "SELECT 1");
+
+        Assert.Equal((0, "1\n", ""), (good.ExitCode, good.StandardOutput, good.StandardError));
+        Assert.Equal(1, bad.ExitCode);
+        Assert.Contains("column \"nothing\" does not exist", bad.StandardError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_branch_has_the_same_shape_wherever_it_is_shown_as_json()
+    {
+        using var made = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "create", "shape", "-o", "json")).StandardOutput);
+        using var shown = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "get", "shape", "-o", "json")).StandardOutput);
+        using var list = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "list", "-o", "json")).StandardOutput);
+        using var deleted = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "delete", "shape", "-o", "json")).StandardOutput);
+
+        string[] common = ["id", "name", "state", "compute", "lsn", "dataTime", "dataAgeMs", "createdAt", "seedId", "connections"];
+        string[] way = ["host", "port", "user", "database", "url", "psql"];
+        Assert.Equal([.. common, .. way, "createMs"], Keys(made.RootElement));
+        Assert.Equal([.. common, "exclusiveBytes", "totalBytes", .. way], Keys(shown.RootElement));
+        Assert.Equal(Keys(shown.RootElement), Keys(list.RootElement.GetProperty("branches").EnumerateArray().First(branch => branch.GetProperty("name").GetString() == "shape")));
+        Assert.Equal([.. common, .. way], Keys(deleted.RootElement));
+    }
+
+    [Fact]
+    public async Task Refusals_have_their_exit_codes()
+    {
+        await fixture.Server.AskAsync("branch", "create", "agent-41");
+
+        var unknown = await fixture.Server.AskAsync("branch", "get", "agent-42");
+        var invalid = await fixture.Server.AskAsync("branch", "create", "Agent_42");
+        var twice = await fixture.Server.AskAsync("branch", "create", "agent-41");
+        var connect = await ConnectAsync("agent-42", "-c", "SELECT 1");
+
+        Assert.Equal((4, 2, 9, 4), (unknown.ExitCode, invalid.ExitCode, twice.ExitCode, connect.ExitCode));
+        Assert.Contains("error: There is no branch 'agent-42'. Did you mean agent-41?", unknown.StandardError, StringComparison.Ordinal);
+        Assert.Contains("use lower-case letters, digits and hyphens", invalid.StandardError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Names_of_branches_are_completed()
+    {
+        await fixture.Server.AskAsync("branch", "create", "complete-me");
+        const string Line = "tributary branch delete comp";
+
+        var suggested = await TributaryProgram.RunInAsync(TributaryProgram.EmptyFolder, new Dictionary<string, string> { ["TRIBUTARY_SOCKET"] = fixture.Server.Socket }, $"[suggest:{Line.Length}]", Line);
+
+        Assert.Equal("complete-me\n", suggested.StandardOutput);
+    }
+
+    [Fact]
+    public async Task A_second_server_on_the_state_folder_is_refused()
+    {
+        var second = await TributaryProgram.RunAsync("up", "--source", fixture.SourceUrl, "--state", fixture.Server.State, "--listen", "127.0.0.1:0");
+
+        Assert.Equal(11, second.ExitCode);
+        Assert.Contains("another tributary runs on the state folder", second.StandardError, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_taken_port_is_one_message_and_leaves_nothing()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var state = Path.Combine(TestFolder.New("up"), "state");
+
+        var up = await TributaryProgram.RunAsync("up", "--source", fixture.SourceUrl, "--state", state, "--listen", $"{taken.LocalEndpoint}", "--log-level", "warning");
+
+        Assert.Equal(7, up.ExitCode);
+        Assert.Equal("error: hint: ", string.Concat(up.StandardError.Trim().Split('\n').Select(line => line[..(line.IndexOf(' ', StringComparison.Ordinal) + 1)])));
+        Assert.Contains("gateway.listen", up.StandardError, StringComparison.Ordinal);
+        Assert.False(Directory.Exists(state));
+    }
+
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public async Task A_signal_stops_the_server_with_everything_of_it(string signal)
+    {
+        await using var server = await RunningServer.StartAsync(fixture.SourceUrl, $"cli_{signal.ToLowerInvariant()}");
+        Assert.Equal(0, (await server.AskAsync("status")).ExitCode);
+
+        var (code, log) = await server.StopAsync(signal);
+
+        Assert.Equal(0, code);
+        Assert.Contains("Tributary has stopped", log, StringComparison.Ordinal);
+        Assert.DoesNotContain(server.State, await File.ReadAllTextAsync("/proc/mounts", TributaryProgram.Token), StringComparison.Ordinal);
+        Assert.False(Path.Exists(server.Socket));
+        Assert.False(File.Exists(Path.Combine(server.State, "tributary.pid")));
+    }
+
+    Task<Tributary.Postgres.Programs.ChildProcessResult> ConnectAsync(string branch, params string[] psql) =>
+        TributaryProgram.RunAsync(["branch", "connect", branch, "--socket", fixture.Server.Socket, "--", .. psql]);
+
+    static IEnumerable<string> Keys(JsonElement branch) => branch.EnumerateObject().Select(property => property.Name);
+}

@@ -1,0 +1,53 @@
+using Tributary.Server.Hosting;
+using Tributary.Server.Tests.Support;
+using Tributary.Testing;
+
+namespace Tributary.Server.Tests.Hosting;
+
+public sealed class ServerRemovalTests
+{
+    [Fact]
+    public async Task Nothing_of_a_stopped_server_stays_on_production_or_here_and_the_copied_rows_do()
+    {
+        var postgres = await TestServers.SharedAsync();
+        var source = await postgres.DatabaseAsync("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders VALUES (1), (2)");
+        var target = await postgres.DatabaseAsync("SELECT 1");
+        var configuration = Production.Configuration(source).WithBranching("removal").WithStream("removal", target);
+        await using (var server = await TestServer.StartAsync(configuration))
+        {
+            var whileItRuns = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
+            Assert.Equal(FailureKind.AlreadyRunning, whileItRuns.Failure!.Kind);
+            await Production.UntilAsync(
+                async () => (await server.Client.GetStatusAsync(Production.Token)).Value is { Branching.Phase: "following" or "catchingUp", Streams: [{ Phase: "streaming" }] }, "main and the stream");
+        }
+
+        Assert.Equal(2, await SlotsAsync(postgres.ConnectionString()));
+
+        var (removed, failure) = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
+
+        Assert.Null(failure);
+        Assert.Contains(removed!.Removed, thing => thing.StartsWith("slot removal at", StringComparison.Ordinal));
+        Assert.Equal(0, await SlotsAsync(postgres.ConnectionString()));
+        Assert.Equal(0, await Production.ScalarAsync<long>(source.ToNpgsql(), "SELECT count(*) FROM pg_publication"));
+        Assert.Equal(2, await Production.ScalarAsync<long>(target.ToNpgsql(), "SELECT count(*) FROM orders"));
+        Assert.False(Directory.Exists(configuration.StateDirectory));
+        Assert.False(Production.IsMounted(configuration.StateDirectory));
+    }
+
+    [Fact]
+    public async Task A_slot_that_another_state_folder_made_is_left_alone()
+    {
+        var postgres = await TestServers.SharedAsync();
+        await Production.ExecuteAsync(postgres.ConnectionString(), "SELECT pg_create_physical_replication_slot('removal_foreign')");
+        var configuration = Production.Configuration(Production.Url(postgres.Url())).WithBranching("removal_foreign");
+        Directory.CreateDirectory(configuration.StateDirectory);
+
+        var (_, failure) = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
+
+        Assert.Null(failure);
+        Assert.Equal(1, await Production.ScalarAsync<long>(postgres.ConnectionString(), "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'removal_foreign'"));
+    }
+
+    static Task<long> SlotsAsync(string connectionString) =>
+        Production.ScalarAsync<long>(connectionString, "SELECT count(*) FROM pg_replication_slots WHERE slot_name IN ('removal', 'tributary_removal')");
+}
