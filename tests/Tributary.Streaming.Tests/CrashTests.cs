@@ -72,8 +72,8 @@ public sealed class CrashTests
 
         for (var round = 1; round <= 3; round++)
         {
-            proxy.WithholdAnswers();
-            await stream.SourceAsync("INSERT INTO event VALUES ('once')");
+            proxy.WithholdAnswersAfter($"once {round}");
+            await stream.SourceAsync($"INSERT INTO event VALUES ('once {round}')");
             await StreamHarness.UntilAsync(async () => (long)(await StreamHarness.ScalarAsync(stream.Target, "SELECT count(*) FROM event"))! == round);
             proxy.Cut();
             await stream.CatchUpAsync();

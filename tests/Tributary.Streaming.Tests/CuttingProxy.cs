@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 
 namespace Tributary.Streaming.Tests;
 
@@ -11,6 +12,7 @@ public sealed class CuttingProxy : IAsyncDisposable
     readonly List<Task> _passing = [];
     readonly Task _accepting;
     CancellationTokenSource _cut = new();
+    volatile byte[]? _trigger;
     volatile bool _withholding;
 
     public CuttingProxy(int serverPort)
@@ -21,11 +23,13 @@ public sealed class CuttingProxy : IAsyncDisposable
 
     public int Port => ((IPEndPoint)_listener.LocalEndpoint).Port;
 
-    public void WithholdAnswers() => _withholding = true;
+    /// <summary>Once a client has sent the text, no server's answer is passed on until the cut.</summary>
+    public void WithholdAnswersAfter(string text) => _trigger = Encoding.UTF8.GetBytes(text);
 
     public void Cut()
     {
         var cut = Interlocked.Exchange(ref _cut, new CancellationTokenSource());
+        _trigger = null;
         _withholding = false;
         cut.Cancel();
         cut.Dispose();
@@ -76,6 +80,8 @@ public sealed class CuttingProxy : IAsyncDisposable
             int read;
             while ((read = await from.GetStream().ReadAsync(buffer, cut)) > 0)
             {
+                if (!answers && _trigger is { } trigger && buffer.AsSpan(0, read).IndexOf(trigger) >= 0)
+                    _withholding = true;
                 if (!answers || !_withholding)
                     await to.GetStream().WriteAsync(buffer.AsMemory(0, read), cut);
             }
