@@ -62,7 +62,8 @@ public sealed class SchemaTests
 
         await stream.SourceAsync("INSERT INTO item VALUES (1)");
         await stream.CatchUpAsync();
-        await stream.TargetAsync("INSERT INTO item VALUES (2)");
+        // Decoding reads what is flushed.
+        await stream.TargetAsync("SET synchronous_commit = on; INSERT INTO item VALUES (2)");
 
         var decode = $"SELECT data FROM pg_logical_slot_peek_changes('{slot}', NULL, NULL, 'only-local', '{{0}}') WHERE data LIKE '%item%'";
         Assert.Equal(2, (await StreamHarness.ColumnAsync(stream.Target, string.Format(decode, "false"))).Count);
