@@ -1,21 +1,30 @@
 namespace Tributary.Streaming;
 
-/// <summary>The lag of the last transactions, in milliseconds. Not thread-safe: its owner guards it.</summary>
-internal sealed class LagWindow(int capacity)
+/// <summary>
+/// The lag of the latest transactions, in milliseconds: at most so many, and none older than the span, so that a catch-up after a copy or
+/// an outage colours the figures no longer than that. Not thread-safe: its owner guards it.
+/// </summary>
+internal sealed class LagWindow(int capacity, TimeSpan span)
 {
-    readonly double[] _values = new double[capacity];
+    readonly (DateTimeOffset Time, double Milliseconds)[] _values = new (DateTimeOffset, double)[capacity];
     long _count;
 
-    public void Add(double milliseconds) => _values[_count++ % _values.Length] = milliseconds;
+    public void Add(DateTimeOffset now, double milliseconds) => _values[_count++ % _values.Length] = (now, milliseconds);
 
-    /// <summary>The smallest value that at least the given share of the window does not exceed; null before the first value.</summary>
-    public double? Percentile(double share)
+    /// <summary>For each share the smallest value that at least this share of the window does not exceed; null when the window is empty.</summary>
+    public double?[] Percentiles(DateTimeOffset now, params ReadOnlySpan<double> shares)
     {
-        var count = (int)Math.Min(_count, _values.Length);
-        if (count == 0)
-            return null;
-        var sorted = _values[..count];
-        Array.Sort(sorted);
-        return sorted[Math.Clamp((int)Math.Ceiling(share * count) - 1, 0, count - 1)];
+        var recent = new List<double>();
+        foreach (var (time, milliseconds) in _values.AsSpan(0, (int)Math.Min(_count, _values.Length)))
+        {
+            if (now - time <= span)
+                recent.Add(milliseconds);
+        }
+
+        recent.Sort();
+        var answers = new double?[shares.Length];
+        for (var i = 0; i < shares.Length && recent.Count > 0; i++)
+            answers[i] = recent[Math.Clamp((int)Math.Ceiling(shares[i] * recent.Count) - 1, 0, recent.Count - 1)];
+        return answers;
     }
 }

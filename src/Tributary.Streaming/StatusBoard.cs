@@ -3,10 +3,9 @@ using Tributary.Postgres;
 namespace Tributary.Streaming;
 
 /// <summary>Collects what a stream's loops report and answers immutable snapshots. Safe from any thread.</summary>
-internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
+internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time) : ICopyProgress
 {
     readonly Lock _lock = new();
-    readonly LagWindow _lag = new(lagWindow);
     StreamPhase _phase = StreamPhase.Starting;
     CopyStatus _copy = CopyStatus.None;
     ChangeCounts _changes = new(0, 0, 0, 0);
@@ -21,10 +20,11 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
     {
         lock (_lock)
         {
+            var percentiles = lag.Percentiles(time.GetUtcNow(), 0.50, 0.99);
             var lagBytes = Math.Max(0, Lsn.Max(_source, _confirmed) - _confirmed);
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
-                _lag.Percentile(0.50), _lag.Percentile(0.99), _missingRows, _reconnections, _lastError);
+                percentiles[0], percentiles[1], _missingRows, _reconnections, _lastError);
         }
     }
 
@@ -61,8 +61,9 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
             _confirmed = Lsn.Max(_confirmed, lsn);
     }
 
-    public void Written(TransactionBatch batch, WriteOutcome outcome, DateTimeOffset now)
+    public void Written(TransactionBatch batch, WriteOutcome outcome)
     {
+        var now = time.GetUtcNow();
         long inserts = 0, updates = 0, deletes = 0, truncates = 0;
         foreach (var transaction in batch.Transactions)
         {
@@ -85,7 +86,7 @@ internal sealed class StatusBoard(string name, int lagWindow) : ICopyProgress
             _missingRows += outcome.MissingRows;
             _source = Lsn.Max(_source, batch.Position);
             foreach (var transaction in batch.Transactions)
-                _lag.Add(Math.Max(0, (now - transaction.CommitTime).TotalMilliseconds));
+                lag.Add(now, Math.Max(0, (now - transaction.CommitTime).TotalMilliseconds));
         }
     }
 

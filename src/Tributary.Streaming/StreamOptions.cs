@@ -65,8 +65,11 @@ public sealed record StreamOptions
     /// <summary>The longest pause between attempts to reconnect.</summary>
     public TimeSpan ReconnectDelayMax { get; init; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Transactions whose lag is remembered for the percentiles.</summary>
-    public int LagWindow { get; init; } = 1024;
+    /// <summary>Transactions whose lag is remembered for the percentiles. Enough for a p99 of a few seconds at 1,000 a second, and cheap to sort.</summary>
+    public int LagWindow { get; init; } = 4096;
+
+    /// <summary>How long a transaction's lag is remembered at most.</summary>
+    public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Every mistake in the options, each with its name.</summary>
     public IReadOnlyList<string> Validate()
@@ -81,6 +84,7 @@ public sealed record StreamOptions
         RequirePositive(errors, nameof(TransactionBytesMax), TransactionBytesMax);
         RequirePositive(errors, nameof(CopyTablesMax), CopyTablesMax);
         RequirePositive(errors, nameof(LagWindow), LagWindow);
+        RequirePositive(errors, nameof(LagSpan), LagSpan.Ticks);
         RequirePositive(errors, nameof(HeartbeatInterval), HeartbeatInterval.Ticks);
         RequirePositive(errors, nameof(FeedbackInterval), FeedbackInterval.Ticks);
         if (PublicationName.Length is 0 or > 63)

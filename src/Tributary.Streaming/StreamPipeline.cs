@@ -40,7 +40,7 @@ public sealed class StreamPipeline
         _copy = copy;
         _time = time;
         _logger = logger;
-        _board = new StatusBoard(options.Name, options.LagWindow);
+        _board = new StatusBoard(options.Name, new LagWindow(options.LagWindow, options.LagSpan), time);
     }
 
     /// <summary>The stream as it is now; safe from any thread, cheap enough to ask ten times a second.</summary>
@@ -186,7 +186,7 @@ public sealed class StreamPipeline
                 if (transactions.Count == 0 && reached <= tracker.Confirmed)
                     continue;
                 var outcome = await target.WriteAsync(batch, cancellationToken);
-                _board.Written(batch, outcome, _time.GetUtcNow());
+                _board.Written(batch, outcome);
                 if (outcome.MissingRows > 0)
                     Log.MissingRows(_logger, _options.Name, outcome.MissingRows, reached);
                 tracker.Durable(reached);

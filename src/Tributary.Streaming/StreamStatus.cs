@@ -17,7 +17,7 @@ public enum StreamPhase
 /// <param name="ConfirmedLsn">The end of the last commit that the target holds for good and the source was told about.</param>
 /// <param name="LagBytes">The distance between the two, in bytes of the source's log.</param>
 /// <param name="LagP50Ms">
-/// Milliseconds from the source's commit to the target's, over the last transactions; null before the first. The commit time is the source's
+/// Milliseconds from the source's commit to the target's, over the transactions of the last minute at most; null when there were none. The commit time is the source's
 /// clock and the end is this machine's, so the figure holds only as far as the two clocks agree.
 /// </param>
 /// <param name="MissingRows">Updates and deletes that found no row in the target.</param>

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Tributary.Postgres;
@@ -23,6 +24,8 @@ public sealed class StreamHarness : IAsyncDisposable
     }
 
     public StreamOptions Options { get; set; }
+
+    public ILoggerFactory LoggerFactory { get; set; } = NullLoggerFactory.Instance;
 
     public string Source { get; }
 
@@ -60,10 +63,12 @@ public sealed class StreamHarness : IAsyncDisposable
 
     public Task TargetAsync(string sql) => ExecuteAsync(Target, sql);
 
-    public void Start()
+    public void Start() => Start(StreamFactory.Create(Options, TimeProvider.System, LoggerFactory));
+
+    public void Start(StreamPipeline pipeline)
     {
         _stop = new CancellationTokenSource();
-        Pipeline = StreamFactory.Create(Options, TimeProvider.System, NullLoggerFactory.Instance);
+        Pipeline = pipeline;
         _run = Task.Run(() => Pipeline.RunAsync(_stop.Token), Cancelled);
     }
 
@@ -91,6 +96,18 @@ public sealed class StreamHarness : IAsyncDisposable
             if (TimeProvider.System.GetElapsedTime(deadline) > Deadline)
                 throw new TimeoutException($"The stream did not get there: {Pipeline.Status}");
             await Task.Delay(TimeSpan.FromMilliseconds(2), TimeProvider.System, Cancelled);
+        }
+    }
+
+    /// <summary>Asks until the answer is yes.</summary>
+    public static async Task UntilAsync(Func<Task<bool>> condition)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (!await condition())
+        {
+            if (TimeProvider.System.GetElapsedTime(started) > Deadline)
+                throw new TimeoutException("The condition did not come to hold.");
+            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System, Cancelled);
         }
     }
 

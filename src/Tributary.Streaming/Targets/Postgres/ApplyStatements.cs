@@ -42,32 +42,32 @@ internal static class ApplyStatements
         switch (shape.Kind)
         {
             case RunKind.Insert:
-            {
-                var columns = Written(shape);
-                // Postgres has no column list for a table without columns.
-                return columns.Count == 0
-                    ? $"INSERT INTO {table.Name} DEFAULT VALUES"
-                    : $"INSERT INTO {table.Name} ({List(columns, i => table.Columns[i].Name)}) " +
-                      $"SELECT {Values(table, columns, 0)} FROM {Unnest(columns.Count)}";
-            }
+                {
+                    var columns = Written(shape);
+                    // Postgres has no column list for a table without columns.
+                    return columns.Count == 0
+                        ? $"INSERT INTO {table.Name} DEFAULT VALUES"
+                        : $"INSERT INTO {table.Name} ({List(columns, i => table.Columns[i].Name)}) " +
+                          $"SELECT {Values(table, columns, 0)} FROM {Unnest(columns.Count)}";
+                }
 
             case RunKind.Update or RunKind.UpdateKey:
-            {
-                var columns = Written(shape);
-                return $"UPDATE ONLY {table.Name} AS t SET {Assignments(table, columns)} " +
-                       $"FROM (SELECT {Values(table, [.. columns, .. table.Key], 0, named: true)} FROM {Unnest(columns.Count + table.Key.Length)}) AS v " +
-                       $"WHERE {KeyMatches(table, columns.Count)}";
-            }
+                {
+                    var columns = Written(shape);
+                    return $"UPDATE ONLY {table.Name} AS t SET {Assignments(table, columns)} " +
+                           $"FROM (SELECT {Values(table, [.. columns, .. table.Key], 0, named: true)} FROM {Unnest(columns.Count + table.Key.Length)}) AS v " +
+                           $"WHERE {KeyMatches(table, columns.Count)}";
+                }
 
             case RunKind.Delete:
                 return $"DELETE FROM ONLY {table.Name} AS t USING " +
                        $"(SELECT {Values(table, table.Key, 0, named: true)} FROM {Unnest(table.Key.Length)}) AS v WHERE {KeyMatches(table, 0)}";
             case RunKind.UpdateWhole:
-            {
-                var columns = Written(shape);
-                return $"UPDATE ONLY {table.Name} AS t SET {Assignments(table, columns)} " +
-                       $"FROM (SELECT {Values(table, columns, 0, named: true)} FROM {Unnest(columns.Count)}) AS v WHERE t.ctid = {WholeRow(table, columns.Count)}";
-            }
+                {
+                    var columns = Written(shape);
+                    return $"UPDATE ONLY {table.Name} AS t SET {Assignments(table, columns)} " +
+                           $"FROM (SELECT {Values(table, columns, 0, named: true)} FROM {Unnest(columns.Count)}) AS v WHERE t.ctid = {WholeRow(table, columns.Count)}";
+                }
 
             case RunKind.DeleteWhole:
                 return $"DELETE FROM ONLY {table.Name} AS t WHERE t.ctid = {WholeRow(table, 0)}";
