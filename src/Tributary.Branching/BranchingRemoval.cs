@@ -59,8 +59,12 @@ public static class BranchingRemoval
             if (Directory.Exists(pool) && await SucceedsAsync("mountpoint", ["-q", pool], cancellationToken))
                 await StorageCommand.RunAsync($"unmount {pool}; end what still uses it (fuser -vm {pool})", "umount", [pool], cancellationToken);
             var driver = new BtrfsDriver(pool);
-            foreach (var volume in driver.List("branches").Concat(driver.List("seeds")).Append(MainKeeper.Volume).Where(volume => IsVolume(driver.PathOf(volume))))
-                await driver.DeleteAsync(volume, cancellationToken);
+            foreach (var volume in driver.List("branches").Concat(driver.List("seeds")).Append(MainKeeper.Volume))
+            {
+                if (await IsSubvolumeAsync(driver.PathOf(volume), cancellationToken))
+                    await driver.DeleteAsync(volume, cancellationToken);
+            }
+
             foreach (var folder in Folders.Select(name => Path.Combine(options.StateDirectory, name)).Where(Directory.Exists))
                 await StorageCommand.RunAsync($"remove {folder}", "rm", ["-rf", "--one-file-system", folder], cancellationToken);
 
@@ -85,8 +89,9 @@ public static class BranchingRemoval
         return catalog.Fact(MainKeeper.MainFact) is not null;
     }
 
-    // The copy driver on a btrfs folder makes plain folders there, which the deletion of a subvolume refuses; rm takes those.
-    static bool IsVolume(string path) => Directory.Exists(path) && new DriveInfo(path).DriveFormat == "btrfs";
+    // The copy driver makes plain folders on a btrfs too; those are left to rm.
+    static async Task<bool> IsSubvolumeAsync(string path, CancellationToken cancellationToken) =>
+        Directory.Exists(path) && new DriveInfo(path).DriveFormat == "btrfs" && await SucceedsAsync("btrfs", ["subvolume", "show", path], cancellationToken);
 
     static async Task<bool> SucceedsAsync(string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken) =>
         (await ChildProcesses.RunAsync(new ChildProcessSpec(program, arguments), cancellationToken)).Succeeded;

@@ -6,8 +6,8 @@ namespace Tributary.Cli;
 /// <summary>The argument that names an existing branch.</summary>
 static class BranchArguments
 {
-    /// <summary>Completion must never make a shell wait.</summary>
-    static readonly TimeSpan CompletionLimit = TimeSpan.FromMilliseconds(500);
+    /// <summary>A server answers within milliseconds; one that is stuck must not hold a shell for longer than a person waits.</summary>
+    static readonly TimeSpan CompletionLimit = TimeSpan.FromSeconds(2);
 
     public static readonly Argument<string> Existing = new("name") { Description = "The branch" };
 

@@ -85,7 +85,7 @@ public sealed class UsageTests
 
         Assert.Equal(2, result.ExitCode);
         Assert.Equal(
-            ["error: tributary.yaml:1:1: source.url", "error: tributary.yaml:1:1: sorce", "error: tributary.yaml:2:25: branching.pool-size", "error: tributary.yaml:3:20: gateway.listen", "hint: 4 errors in the configuration; nothing was started"],
+            ["error: tributary.yaml:1:1: sorce", "error: tributary.yaml:1:1: source.url", "error: tributary.yaml:2:25: branching.pool-size", "error: tributary.yaml:3:20: gateway.listen", "hint: 4 errors in the configuration; nothing was started"],
             result.StandardError.Trim().Split('\n').Select(line => line.StartsWith("error", StringComparison.Ordinal) ? string.Join(": ", line.Split(": ")[..3]) : line));
     }
 
