@@ -68,6 +68,9 @@ public sealed class SchemaTests
         var decode = $"SELECT data FROM pg_logical_slot_peek_changes('{slot}', NULL, NULL, 'only-local', '{{0}}') WHERE data LIKE '%item%'";
         Assert.Equal(2, (await StreamHarness.ColumnAsync(stream.Target, string.Format(decode, "false"))).Count);
         Assert.Contains("id[integer]:2", Assert.Single(await StreamHarness.ColumnAsync(stream.Target, string.Format(decode, "true"))), StringComparison.Ordinal);
+        // The source's commit, not the first of the session, is what the origin tells.
+        var told = (string)(await StreamHarness.ScalarAsync(stream.Target, $"SELECT pg_replication_origin_progress('tributary_{stream.Options.Name}', false)::text"))!;
+        Assert.True(Postgres.Lsn.Parse(told) > Postgres.Lsn.Zero);
         await stream.TargetAsync($"SELECT pg_drop_replication_slot('{slot}')");
     }
 }

@@ -18,6 +18,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
     NpgsqlConnection? _connection;
     SourceIdentity? _source;
     long _epoch;
+    bool _hasOrigin;
 
     NpgsqlConnection Connection => _connection ?? throw new InvalidOperationException("The target is not open.");
 
@@ -116,6 +117,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
             await command.ExecuteNonQueryAsync(cancellationToken);
             command.CommandText = "SELECT pg_catalog.pg_replication_origin_session_setup($1)";
             await command.ExecuteNonQueryAsync(cancellationToken);
+            _hasOrigin = true;
         }
         catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ConfigurationLimitExceeded)
         {
@@ -181,6 +183,8 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
                 new NpgsqlParameter<long> { TypedValue = _epoch },
             },
         });
+        if (_hasOrigin)
+            commands.BatchCommands.Add(OriginCommand(batch));
         try
         {
             await commands.ExecuteNonQueryAsync(cancellationToken);
@@ -201,6 +205,17 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
 
         return new WriteOutcome(missing);
     }
+
+    // A session with an origin that is told no time stamps every commit with the time of its first one (RecordTransactionCommit in
+    // src/backend/access/transam/xact.c), and whoever decodes the target would take that for the commit's.
+    NpgsqlBatchCommand OriginCommand(TransactionBatch batch) => new("SELECT pg_catalog.pg_replication_origin_xact_setup($1::text::pg_lsn, $2)")
+    {
+        Parameters =
+        {
+            new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
+            new NpgsqlParameter<DateTimeOffset> { TypedValue = batch.Transactions.Count > 0 ? batch.Transactions[^1].CommitTime : time.GetUtcNow() },
+        },
+    };
 
     string SqlOf(ApplyRun run)
     {
