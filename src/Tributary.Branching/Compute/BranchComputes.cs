@@ -88,7 +88,8 @@ internal sealed class BranchComputes(
         FolderOf(branch.Id), storage.PathOf(VolumeOf(branch.Id)),
         [
             $"shared_buffers = {options.SharedBuffers}",
-            // A branch is an experiment: what it has committed survives a crash of its server, and a power cut may take the last 0.6 s.
+            // A branch is an experiment: the crash of its server, kill -9 included, may take what it committed in the last 0.6 s (three times wal_writer_delay,
+            // https://www.postgresql.org/docs/current/wal-async-commit.html); what is older survives, and nothing is ever torn.
             "synchronous_commit = off",
             // A logical slot of the branch can tell what was changed in it.
             "wal_level = logical",
