@@ -1,4 +1,3 @@
-using Tributary.Contracts.Client;
 using Tributary.Contracts.Costs;
 using Tributary.Demo.Agents;
 using Tributary.Demo.Figures;
@@ -7,7 +6,7 @@ using Tributary.Demo.Serving;
 namespace Tributary.Demo;
 
 /// <summary>What this run has measured, and what it means for a terabyte.</summary>
-sealed class ClosingTable(INarrator narrator, TributaryClient client, ServerWatch watch)
+sealed class ClosingTable(INarrator narrator, ServerWatch watch)
 {
     public async Task ShowAsync(AgentReport one, CrowdFigures crowd, CancellationToken cancellationToken)
     {
@@ -37,17 +36,13 @@ sealed class ClosingTable(INarrator narrator, TributaryClient client, ServerWatc
             ["production's checksums", crowd.Verdict.Unchanged ? "unchanged" : "CHANGED"],
         ]);
 
-        var request = new CostRequest
-        {
-            DeltaShare = crowd.Branches.Count == 0 ? null : (double)exclusive / crowd.Branches.Count / crowd.MainBytes,
-            BranchCreateSeconds = firstRow.P50 / 1000,
-        };
-        var cost = await client.ComputeCostAsync(request, cancellationToken);
-        if (!cost.Succeeded)
-            throw new DemoException($"The cost cannot be computed: {cost.Problem.Detail}");
-        var cells = CostTable.Cells(cost.Value);
+        var cost = CostModel.Compute(
+            new CostRequest(),
+            crowd.Branches.Count == 0 ? null : (double)exclusive / crowd.Branches.Count / crowd.MainBytes,
+            firstRow.P50 / 1000);
+        var cells = CostTable.Cells(cost);
         narrator.Table("What agents with a database each would cost on 1 TB (tributary cost)", cells[0], [.. cells.Skip(1)]);
-        foreach (var line in CostTable.Assumptions(cost.Value))
+        foreach (var line in CostTable.Assumptions(cost))
             narrator.Line(line);
     }
 

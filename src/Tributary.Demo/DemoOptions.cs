@@ -13,10 +13,10 @@ public sealed record DemoOptions
     public int Agents { get; init; } = 50;
 
     /// <summary>
-    /// The pause between one agent's arrival and the next. Default 300 ms: starting a Postgres takes some 100 ms of processor time, so two
+    /// The pause between one agent's arrival and the next. Default 500 ms: an agent takes some 300 ms of processor time, its Postgres included, so two
     /// cores keep up and each agent's wait is its own, not a queue's. The queue is measured by itself, as the burst.
     /// </summary>
-    public TimeSpan AgentInterval { get; init; } = TimeSpan.FromMilliseconds(300);
+    public TimeSpan AgentInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>The seed of the shop's and the arrivals' chance.</summary>
     public int Seed { get; init; } = 42;

@@ -121,7 +121,7 @@ public sealed class DemoRun(
             .RunAsync(production, Database, arrivals, cancellationToken);
 
         // Step 6: the closing table.
-        await new ClosingTable(narrator, client, watch).ShowAsync(one, crowd, cancellationToken);
+        await new ClosingTable(narrator, watch).ShowAsync(one, crowd, cancellationToken);
 
         // Step 7: leave it running, or end.
         if (!options.Exit)

@@ -68,8 +68,8 @@ public sealed record StreamOptions
     /// <summary>Transactions whose lag is remembered for the percentiles. Enough for a p99 of a few seconds at 1,000 a second, and cheap to sort.</summary>
     public int LagWindow { get; init; } = 4096;
 
-    /// <summary>How long a transaction's lag is remembered at most.</summary>
-    public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(60);
+    /// <summary>How long a transaction's lag is remembered at most, so that catching up after the copy does not colour the figures for long. Default 30 s.</summary>
+    public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Every mistake in the options, each with its name.</summary>
     public IReadOnlyList<string> Validate()

@@ -17,7 +17,7 @@ static class DemoCommand
 
     static readonly Option<int> Agents = new("--agents") { Description = "Agents whose branches exist at once", DefaultValueFactory = static _ => 50, HelpName = "count" };
 
-    static readonly Option<int> Interval = new("--agent-interval-ms") { Description = "Pause between one agent's arrival and the next", DefaultValueFactory = static _ => 300, HelpName = "ms" };
+    static readonly Option<int> Interval = new("--agent-interval-ms") { Description = "Pause between one agent's arrival and the next", DefaultValueFactory = static _ => 500, HelpName = "ms" };
 
     static readonly Option<int> Seed = new("--seed") { Description = "Seed of the shop's and the arrivals' chance", DefaultValueFactory = static _ => 42, HelpName = "number" };
 

@@ -47,6 +47,8 @@ sealed class ServerBranches(TributaryClient client) : IBranches
             Database = branch.Database,
             Options = $"-c branch={branch.Name}",
             Pooling = false,
+            // An agent shows what its branch answered, to the last word.
+            IncludeErrorDetail = true,
         }.ConnectionString;
     }
 
