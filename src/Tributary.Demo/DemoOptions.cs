@@ -3,8 +3,8 @@ namespace Tributary.Demo;
 /// <summary>How large the demonstration is, and how it ends.</summary>
 public sealed record DemoOptions
 {
-    /// <summary>Orders that the shop begins with. Default 300,000.</summary>
-    public int Orders { get; init; } = 300_000;
+    /// <summary>Orders that the shop begins with. Default 350,000.</summary>
+    public int Orders { get; init; } = 350_000;
 
     /// <summary>New orders a second while it runs. Default 50.</summary>
     public double OrdersPerSecond { get; init; } = 50;
@@ -13,10 +13,10 @@ public sealed record DemoOptions
     public int Agents { get; init; } = 50;
 
     /// <summary>
-    /// The pause between one agent's arrival and the next. Default 500 ms: an agent takes some 300 ms of processor time, its Postgres included, so two
+    /// The pause between one agent's arrival and the next. Default 700 ms: an agent takes some 300 ms of processor time, its Postgres included, so two
     /// cores keep up and each agent's wait is its own, not a queue's. The queue is measured by itself, as the burst.
     /// </summary>
-    public TimeSpan AgentInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+    public TimeSpan AgentInterval { get; init; } = TimeSpan.FromMilliseconds(700);
 
     /// <summary>The seed of the shop's and the arrivals' chance.</summary>
     public int Seed { get; init; } = 42;

@@ -11,13 +11,13 @@ namespace Tributary.Cli.Commands;
 /// <summary><c>tributary demo</c>: the main job from beginning to end, on this machine, leaving nothing behind.</summary>
 static class DemoCommand
 {
-    static readonly Option<int> Orders = new("--orders") { Description = "Orders that the shop begins with", DefaultValueFactory = static _ => 300_000, HelpName = "count" };
+    static readonly Option<int> Orders = new("--orders") { Description = "Orders that the shop begins with", DefaultValueFactory = static _ => 350_000, HelpName = "count" };
 
     static readonly Option<double> Rate = new("--orders-per-second") { Description = "New orders while it runs", DefaultValueFactory = static _ => 50, HelpName = "rate" };
 
     static readonly Option<int> Agents = new("--agents") { Description = "Agents whose branches exist at once", DefaultValueFactory = static _ => 50, HelpName = "count" };
 
-    static readonly Option<int> Interval = new("--agent-interval-ms") { Description = "Pause between one agent's arrival and the next", DefaultValueFactory = static _ => 500, HelpName = "ms" };
+    static readonly Option<int> Interval = new("--agent-interval-ms") { Description = "Pause between one agent's arrival and the next", DefaultValueFactory = static _ => 700, HelpName = "ms" };
 
     static readonly Option<int> Seed = new("--seed") { Description = "Seed of the shop's and the arrivals' chance", DefaultValueFactory = static _ => 42, HelpName = "number" };
 
