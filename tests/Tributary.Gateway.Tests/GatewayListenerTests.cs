@@ -18,7 +18,7 @@ public sealed class GatewayListenerTests
         var error = await BindAsync(new GatewayOptions { Port = port });
 
         Assert.Contains($"port {port} on 127.0.0.1 is taken", error, StringComparison.Ordinal);
-        Assert.Contains("gateway.port", error, StringComparison.Ordinal);
+        Assert.Contains("gateway.listen", error, StringComparison.Ordinal);
     }
 
     [Fact]

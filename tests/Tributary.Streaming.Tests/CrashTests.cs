@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using Npgsql;
 using Tributary.Postgres.Programs;
 using Tributary.Streaming.Sources;
 using Tributary.Streaming.Targets.Postgres;
@@ -111,6 +112,23 @@ public sealed class CrashTests
         Assert.Equal(sender, await StreamHarness.ColumnAsync(stream.Source, Sender));
         Assert.Equal(0, stream.Pipeline!.Status.Reconnections);
         await stream.AssertEqualAsync();
+    }
+
+    [Fact]
+    public async Task A_target_without_a_free_replication_origin_is_written_without_one()
+    {
+        await using var target = await TestServers.StartAsync(["max_replication_slots = 1"]);
+        await using var holder = new NpgsqlConnection(target.ConnectionString() + ";Pooling=false");
+        await holder.OpenAsync(Cancelled);
+        await using (var taken = new NpgsqlCommand("SELECT pg_replication_origin_create('taken'); SELECT pg_replication_origin_session_setup('taken')", holder))
+            await taken.ExecuteNonQueryAsync(Cancelled);
+        await using var stream = await StreamHarness.CreateAsync(await TestServers.SharedAsync(), target, "CREATE TABLE event (id int PRIMARY KEY)");
+
+        await stream.StartAndCatchUpAsync();
+        await StreamHarness.ScalarAsync(stream.Source, "INSERT INTO event VALUES (1), (2) RETURNING 1");
+        await stream.CatchUpAsync();
+
+        Assert.Equal(2L, await StreamHarness.ScalarAsync(stream.Target, "SELECT count(*) FROM event"));
     }
 
     [Fact]

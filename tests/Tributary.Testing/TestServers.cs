@@ -10,7 +10,7 @@ namespace Tributary.Testing;
 /// </summary>
 public static class TestServers
 {
-    static readonly Lazy<Task<PostgresServer>> Shared = new(() => StartAsync(["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 40"]));
+    static readonly Lazy<Task<PostgresServer>> Shared = new(() => StartAsync(["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200"]));
 
     public static Task<PostgresServer> SharedAsync() => Shared.Value;
 

@@ -24,21 +24,18 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
 
     public async Task<Checkpoint?> OpenAsync(CancellationToken cancellationToken)
     {
-        try
+        _connection = await OpenSessionAsync(cancellationToken);
+        await LockAsync(cancellationToken);
+        _hasOrigin = await TrySetOriginAsync(cancellationToken);
+        if (_connection.State != System.Data.ConnectionState.Open)
         {
-            _connection = await SessionSettings.OpenAsync(ConnectionString(), cancellationToken);
-        }
-        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InsufficientPrivilege)
-        {
-            throw new StreamException(
-                StreamErrorKind.Configuration,
-                $"The target's role {options.Target.User} may not set session_replication_role. Use a superuser, or from Postgres 15 on: " +
-                $"GRANT SET ON PARAMETER session_replication_role TO {SqlQuoting.Identifier(options.Target.User)};");
+            // The driver closes a connection on which the server was short of something, as it is when all origins are taken.
+            await _connection.DisposeAsync();
+            _connection = await OpenSessionAsync(cancellationToken);
+            await LockAsync(cancellationToken);
         }
 
-        await LockAsync(cancellationToken);
         await ProgressTable.CreateAsync(Connection, cancellationToken);
-        await SetOriginAsync(cancellationToken);
         var checkpoint = await ProgressTable.TakeOverAsync(Connection, options.Name, cancellationToken);
         _epoch = checkpoint?.Epoch ?? 1;
         return checkpoint;
@@ -78,6 +75,21 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
             await _connection.DisposeAsync();
     }
 
+    async Task<NpgsqlConnection> OpenSessionAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await SessionSettings.OpenAsync(ConnectionString(), cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InsufficientPrivilege)
+        {
+            throw new StreamException(
+                StreamErrorKind.Configuration,
+                $"The target's role {options.Target.User} may not set session_replication_role. Use a superuser, or from Postgres 15 on: " +
+                $"GRANT SET ON PARAMETER session_replication_role TO {SqlQuoting.Identifier(options.Target.User)};");
+        }
+    }
+
     string ConnectionString()
     {
         var builder = new NpgsqlConnectionStringBuilder(SessionSettings.ConnectionString(
@@ -105,7 +117,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
     }
 
     // Marks what is written here as not born here, so that a stream in the other direction can leave it out. Only superusers may by default.
-    async Task SetOriginAsync(CancellationToken cancellationToken)
+    async Task<bool> TrySetOriginAsync(CancellationToken cancellationToken)
     {
         try
         {
@@ -117,11 +129,12 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
             await command.ExecuteNonQueryAsync(cancellationToken);
             command.CommandText = "SELECT pg_catalog.pg_replication_origin_session_setup($1)";
             await command.ExecuteNonQueryAsync(cancellationToken);
-            _hasOrigin = true;
+            return true;
         }
-        catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ConfigurationLimitExceeded)
+        catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ConfigurationLimitExceeded or PostgresErrorCodes.ObjectNotInPrerequisiteState)
         {
             Log.NoOrigin(logger, options.Name, LostLink.Describe(exception));
+            return false;
         }
     }
 

@@ -86,9 +86,13 @@ internal static class ProgressTable
         return (string?)await command.ExecuteScalarAsync(cancellationToken);
     }
 
-    /// <summary>Forgets the stream.</summary>
+    /// <summary>Forgets the stream, and gives back its replication origin: a server has only as many as max_replication_slots.</summary>
     public static async Task DeleteAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
     {
+        await using var origin = new NpgsqlCommand(
+            "SELECT pg_catalog.pg_replication_origin_drop(roname) FROM pg_catalog.pg_replication_origin WHERE roname = $1 AND has_function_privilege('pg_catalog.pg_replication_origin_drop(text)', 'EXECUTE')", target)
+        { Parameters = { new() { Value = $"tributary_{pipeline}" } } };
+        await origin.ExecuteNonQueryAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
             "WITH forgotten AS (DELETE FROM tributary.copied_object WHERE pipeline = $1) DELETE FROM tributary.progress WHERE pipeline = $1", target)
         { Parameters = { new() { Value = pipeline } } };
