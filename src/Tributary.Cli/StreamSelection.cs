@@ -13,7 +13,8 @@ static class StreamSelection
 {
     static readonly Argument<string?> Stream = new("stream")
     {
-        Description = "A stream of the configuration; may be left out when there is one", Arity = ArgumentArity.ZeroOrOne,
+        Description = "A stream of the configuration; may be left out when there is one",
+        Arity = ArgumentArity.ZeroOrOne,
     };
 
     static readonly Option<string?> Source = new("--source") { Description = "Production's URL", HelpName = "url" };
@@ -22,7 +23,9 @@ static class StreamSelection
 
     static readonly Option<string> Name = new("--name")
     {
-        Description = "Names the stream, its slot and its publication (tributary_NAME)", HelpName = "name", DefaultValueFactory = static _ => "replica",
+        Description = "Names the stream, its slot and its publication (tributary_NAME)",
+        HelpName = "name",
+        DefaultValueFactory = static _ => "replica",
     };
 
     public static void AddStreamOptions(this Command command)

@@ -60,10 +60,10 @@ public sealed class BranchingFixture : IAsyncLifetime
         await StartManagerAsync(Options);
     }
 
-    /// <summary>Waits for a seed that holds all that production has committed.</summary>
+    /// <summary>Waits for a seed that holds all that production has committed; the commits are asynchronous, so what is flushed is not all.</summary>
     public async Task FreshSeedAsync()
     {
-        var now = Lsn.Parse((string)(await ScalarAsync(Production.ConnectionString(), "SELECT pg_current_wal_flush_lsn()::text"))!);
+        var now = Lsn.Parse((string)(await ScalarAsync(Production.ConnectionString(), "SELECT pg_current_wal_insert_lsn()::text"))!);
         await UntilAsync(() => Manager.Status.Seeds[0].Lsn >= now, () => $"no seed at {now}: {Manager.Status}");
     }
 

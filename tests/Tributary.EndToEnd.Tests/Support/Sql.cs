@@ -13,8 +13,15 @@ static class Sql
 
     public static string ConnectionString(this BranchResponse branch, string? user = null, string? password = null) => new NpgsqlConnectionStringBuilder
     {
-        Host = branch.Host, Port = branch.Port, Username = user ?? branch.User, Password = password ?? branch.Password(), Database = branch.Database,
-        Options = $"-c branch={branch.Name}", Pooling = false, Timeout = 30, IncludeErrorDetail = true,
+        Host = branch.Host,
+        Port = branch.Port,
+        Username = user ?? branch.User,
+        Password = password ?? branch.Password(),
+        Database = branch.Database,
+        Options = $"-c branch={branch.Name}",
+        Pooling = false,
+        Timeout = 30,
+        IncludeErrorDetail = true,
     }.ConnectionString;
 
     public static async Task<NpgsqlConnection> OpenAsync(string connectionString)

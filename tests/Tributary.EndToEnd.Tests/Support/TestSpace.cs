@@ -43,7 +43,10 @@ sealed class TestSpace : IAsyncDisposable
         var process = await ChildProcesses.StartAsync(
             TributaryProgram.Spec(arguments) with
             {
-                LogFile = log, ParentDeathSignal = "TERM", AsPostgresUser = AsPostgresUser, Environment = environment ?? new Dictionary<string, string>(),
+                LogFile = log,
+                ParentDeathSignal = "TERM",
+                AsPostgresUser = AsPostgresUser,
+                Environment = environment ?? new Dictionary<string, string>(),
             },
             TestContext.Current.CancellationToken);
         var running = new RunningTributary(process, log, Socket);

@@ -7,8 +7,16 @@ public sealed class CostModelTests
     // 10 agents, 100 GB, 1 % own, a quarter of the time awake, 2 vCPU, follower of 4; storage at 0.10, a vCPU-hour at 0.05.
     static readonly CostRequest Request = new()
     {
-        Agents = [10], DatabaseBytes = 100_000_000_000, DeltaShare = 0.01, ActiveShare = 0.25, VcpusPerAgent = 2, VcpusFollower = 4,
-        RestoreMbPerSecond = 50, BranchCreateSeconds = 0.2, PriceStorageGbMonth = 0.10, PriceVcpuHour = 0.05,
+        Agents = [10],
+        DatabaseBytes = 100_000_000_000,
+        DeltaShare = 0.01,
+        ActiveShare = 0.25,
+        VcpusPerAgent = 2,
+        VcpusFollower = 4,
+        RestoreMbPerSecond = 50,
+        BranchCreateSeconds = 0.2,
+        PriceStorageGbMonth = 0.10,
+        PriceVcpuHour = 0.05,
     };
 
     [Fact]

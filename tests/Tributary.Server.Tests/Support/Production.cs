@@ -39,7 +39,11 @@ static class Production
     {
         Branching = new Branching.BranchingOptions
         {
-            StateDirectory = configuration.StateDirectory, Source = configuration.Source, SlotName = slot, PoolBytesMax = 4L << 30, SeedInterval = TimeSpan.FromSeconds(1),
+            StateDirectory = configuration.StateDirectory,
+            Source = configuration.Source,
+            SlotName = slot,
+            PoolBytesMax = 4L << 30,
+            SeedInterval = TimeSpan.FromSeconds(1),
         },
     };
 
