@@ -48,9 +48,6 @@ public sealed class BranchManager : IAsyncDisposable
     /// <summary>What main, the pool and the seeds are like now.</summary>
     public BranchingStatus Status => _main.Describe(_pool.Driver.Name, _branches.Values.Count(branch => branch.State == BranchState.Ready), _computes.Running);
 
-    /// <summary>Why the pool is not on the better driver; null when it is.</summary>
-    public string? Warning => _pool.Warning;
-
     /// <summary>Opens the pool and the catalog and mends what a crash left. Main begins to follow in <see cref="RunAsync"/>.</summary>
     public static async Task<BranchResult<BranchManager>> OpenAsync(
         BranchingOptions options, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
@@ -141,9 +138,10 @@ public sealed class BranchManager : IAsyncDisposable
     /// <summary>Cuts the branch's connections, ends its Postgres and removes all of it.</summary>
     public async Task<BranchResult<Branch>> DeleteAsync(BranchName name, CancellationToken cancellationToken)
     {
-        var found = Find(name.ToString());
-        if (found.Value is not { } branch || !_branches.TryUpdate(name.ToString(), branch with { State = BranchState.Deleting }, _branches[name.ToString()]))
-            return found.Error ?? new BranchError(BranchErrorKind.NotFound, $"The branch {name} is being deleted already.");
+        // Only the very branch that was looked at is marked: of two deletions at once one does it, and a new branch of the name is not touched.
+        if (!_branches.TryGetValue(name.ToString(), out var branch) || branch.State != BranchState.Ready ||
+            !_branches.TryUpdate(name.ToString(), branch with { State = BranchState.Deleting }, branch))
+            return Find(name.ToString()) is { Error: { } unknown } ? unknown : new BranchError(BranchErrorKind.NotFound, $"The branch {name} has just been deleted.");
         _catalog.SetState(branch.Id, BranchState.Deleting);
         try
         {

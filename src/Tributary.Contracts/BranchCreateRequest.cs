@@ -8,7 +8,7 @@ public sealed record BranchCreateRequest
 
     /// <summary>
     /// Any text of at most 128 characters. A second request with the same key answers the branch that the first one made, so that a client
-    /// may repeat a request whose answer it lost. The server remembers the last 1,024 keys, until it ends.
+    /// may repeat a request whose answer it lost, also after the server has started anew.
     /// </summary>
     public string? IdempotencyKey { get; init; }
 }

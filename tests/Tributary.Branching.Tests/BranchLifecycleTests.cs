@@ -57,6 +57,19 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
     }
 
     [Fact]
+    public async Task Of_many_deletions_at_once_one_deletes_and_a_new_branch_of_the_name_stays()
+    {
+        var branch = await fixture.CreateAsync("contested");
+
+        var deletions = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => fixture.Manager.DeleteAsync(branch.Name, Token), Token)));
+
+        Assert.Single(deletions, deletion => deletion.Succeeded);
+        Assert.All(deletions.Where(deletion => !deletion.Succeeded), deletion => Assert.Equal(BranchErrorKind.NotFound, deletion.Error?.Kind));
+        var again = await fixture.CreateAsync("contested");
+        Assert.Equal(again.Id, fixture.Manager.Find("contested").Value?.Id);
+    }
+
+    [Fact]
     public async Task A_name_is_taken_once_and_an_unknown_one_gets_near_names()
     {
         await fixture.CreateAsync("pricing-april");

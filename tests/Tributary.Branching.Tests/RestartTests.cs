@@ -10,7 +10,7 @@ public sealed class RestartTests
     {
         var fixture = new BranchingFixture();
         await fixture.InitializeAsync();
-        var kept = await fixture.CreateAsync("kept");
+        var kept = (await fixture.Manager.CreateAsync(BranchName.Parse("kept"), "key-kept", Token)).Value!;
         await using (var lease = await fixture.ConnectAsync(kept))
             await ExecuteAsync(ConnectionString(lease), "CREATE TABLE mine AS SELECT 5 AS x");
         await fixture.StopManagerAsync();
@@ -22,6 +22,7 @@ public sealed class RestartTests
         {
             await next.TakeOverAsync(fixture);
 
+            Assert.Equal(kept.Id, (await next.Manager.CreateAsync(BranchName.Parse("repeated"), "key-kept", Token)).Value?.Id);
             Assert.Equal(["kept"], next.Manager.List().Select(branch => branch.Name.ToString()));
             Assert.Equal([$"b{kept.Id}"], Directory.EnumerateDirectories(Path.Combine(fixture.Options.StateDirectory, "pool", "branches")).Select(Path.GetFileName));
             await using var lease = await next.ConnectAsync(kept);

@@ -2,8 +2,8 @@ namespace Tributary.Server.Api;
 
 /// <summary>
 /// Remembers which request made which branch, so that a repeated request answers the first one's branch instead of making another.
-/// Requests with one key that arrive together share one creation. Keys live in memory: after a restart a repeated request with a name is
-/// refused as a duplicate name, and one without makes a second branch.
+/// Requests with one key that arrive together share one creation. Keys live in memory here; the catalog has those of the branches that exist,
+/// so that a repetition after a restart answers the first one's branch too.
 /// </summary>
 sealed class IdempotencyKeys
 {
