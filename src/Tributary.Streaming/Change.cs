@@ -6,6 +6,9 @@ public enum ChangeKind
     Update,
     Delete,
     Truncate,
+
+    /// <summary>A command that changed the schema; it took effect at its place among the row changes of its transaction.</summary>
+    Schema,
 }
 
 /// <summary>What the source sent of the row as it was.</summary>
@@ -21,11 +24,17 @@ public enum OldRowKind
     Full,
 }
 
-/// <summary>One change of one row, or one TRUNCATE.</summary>
-/// <param name="Table">For a TRUNCATE its first table.</param>
+/// <summary>One change of one row, one TRUNCATE, or one change of the schema.</summary>
+/// <param name="Table">For a TRUNCATE its first table; null for a change of the schema.</param>
 /// <param name="New">The row after an insert or an update; empty otherwise.</param>
 /// <param name="Old">The row before an update or a delete, as far as <paramref name="OldKind"/> says.</param>
-public readonly record struct Change(ChangeKind Kind, TableSchema Table, RowImage New, RowImage Old, OldRowKind OldKind, TableTruncation? Truncation = null);
+public readonly record struct Change(
+    ChangeKind Kind, TableSchema Table, RowImage New, RowImage Old, OldRowKind OldKind, TableTruncation? Truncation = null, SchemaChange? Schema = null);
 
 /// <param name="Tables">All tables that the command emptied, those reached by CASCADE included.</param>
 public sealed record TableTruncation(IReadOnlyList<TableSchema> Tables, bool Cascade, bool RestartIdentity);
+
+/// <summary>One command that changed the schema, as the source's event triggers described it.</summary>
+/// <param name="Tag">The command tag, for example <c>ALTER TABLE</c>.</param>
+/// <param name="Json">The whole message: the command, its objects, and each relation's shape before and after.</param>
+public sealed record SchemaChange(string Tag, string Json);

@@ -16,9 +16,14 @@ public sealed class Transaction : IDisposable
 
     readonly List<Change> _changes = [];
     readonly List<byte[]> _chunks = [];
+    readonly ISpooledChanges? _spooled;
     int _used;
 
-    internal Transaction(uint xid) => Xid = xid;
+    internal Transaction(uint xid, ISpooledChanges? spooled = null)
+    {
+        Xid = xid;
+        _spooled = spooled;
+    }
 
     public uint Xid { get; }
 
@@ -28,10 +33,23 @@ public sealed class Transaction : IDisposable
     /// <summary>The source's clock at the commit.</summary>
     public DateTimeOffset CommitTime { get; private set; }
 
-    public IReadOnlyList<Change> Changes => _changes;
+    /// <summary>The changes in order. Those of a spooled transaction are not in memory; they are read piece by piece.</summary>
+    public IReadOnlyList<Change> Changes =>
+        _spooled is null ? _changes : throw new InvalidOperationException("The changes of a spooled transaction are read piece by piece.");
 
-    /// <summary>Bytes of row images.</summary>
+    /// <summary>Whether the changes lie in a spool on disk, because they exceed the budget of memory. Such a transaction is a batch of its own.</summary>
+    public bool IsSpooled => _spooled is not null;
+
+    /// <summary>Number of changes.</summary>
+    public long Count => _spooled?.Count ?? _changes.Count;
+
+    /// <summary>Bytes of row images that are held in memory.</summary>
     public long Bytes { get; private set; }
+
+    /// <summary>The changes of a spooled transaction in order. A piece and its row images are valid until the next one is asked for.</summary>
+    /// <exception cref="StreamException">The spool cannot be read, or its checksum differs.</exception>
+    public IAsyncEnumerable<IReadOnlyList<Change>> ReadPiecesAsync(CancellationToken cancellationToken) =>
+        (_spooled ?? throw new InvalidOperationException("The transaction is in memory.")).ReadPiecesAsync(cancellationToken);
 
     public void Dispose()
     {
@@ -39,6 +57,7 @@ public sealed class Transaction : IDisposable
             ArrayPool<byte>.Shared.Return(chunk);
         _chunks.Clear();
         _changes.Clear();
+        _spooled?.Dispose();
     }
 
     internal void Add(Change change) => _changes.Add(change);

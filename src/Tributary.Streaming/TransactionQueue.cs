@@ -38,16 +38,16 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
     {
         await _channel.Reader.WaitToReadAsync(cancellationToken);
         var reached = Lsn.Zero;
-        var rows = 0;
+        var rows = 0L;
         var bytes = 0L;
         while (_channel.Reader.TryPeek(out var item))
         {
             if (item.Transaction is { } next)
             {
-                if (transactions.Count > 0 && (rows + next.Changes.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
+                if (transactions.Count > 0 && (next.IsSpooled || transactions[^1].IsSpooled || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
                     break;
                 transactions.Add(next);
-                rows += next.Changes.Count;
+                rows += next.Count;
                 bytes += next.Bytes;
             }
 
