@@ -107,7 +107,7 @@ public sealed class ServerSession : IAsyncDisposable
         catch (AuthenticationException exception) when (url.SslMode.StartsWith("verify", StringComparison.Ordinal))
         {
             throw new SessionRefusedException(
-                $"The certificate of the server {url} does not pass sslmode={url.SslMode}. Name its authority in PGSSLROOTCERT or ~/.postgresql/root.crt" +
+                $"The certificate of the server {url} does not pass sslmode={url.SslMode}. Name its authority by sslrootcert in the URL, or in ~/.postgresql/root.crt" +
                 $"{(url.SslMode == "verify-full" ? ", and the host as the certificate names it" : "")}.", exception);
         }
     }

@@ -7,8 +7,8 @@ using System.Security.Cryptography.X509Certificates;
 namespace Tributary.Postgres.Wire;
 
 /// <summary>
-/// Turns a fresh connection into an encrypted one. Certificates are where libpq looks for them: <c>PGSSLROOTCERT</c> or <c>~/.postgresql/root.crt</c>
-/// for the server's authority (the machine's authorities when there is neither), <c>PGSSLCERT</c> and <c>PGSSLKEY</c> or <c>~/.postgresql/postgresql.crt</c>
+/// Turns a fresh connection into an encrypted one. Certificates are where libpq looks for them: the URL's <c>sslrootcert</c>, <c>PGSSLROOTCERT</c> or <c>~/.postgresql/root.crt</c>
+/// for the server's authority (the machine's authorities when there is none), <c>PGSSLCERT</c> and <c>PGSSLKEY</c> or <c>~/.postgresql/postgresql.crt</c>
 /// and <c>.key</c> for the client's own.
 /// Source: https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL and https://www.postgresql.org/docs/current/libpq-ssl.html
 /// </summary>
@@ -63,7 +63,7 @@ public static class TlsUpgrade
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck, // As libpq without a revocation list.
             RemoteCertificateValidationCallback = (_, _, _, errors) => Accepts(url.SslMode, errors),
         };
-        if (FileOf("PGSSLROOTCERT", "root.crt") is { } root)
+        if ((url.SslRootCert ?? FileOf("PGSSLROOTCERT", "root.crt")) is { } root)
         {
             var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
             policy.CustomTrustStore.ImportFromPemFile(root);
