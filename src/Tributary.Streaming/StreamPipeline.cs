@@ -156,10 +156,13 @@ public sealed class StreamPipeline
             switch (item.Kind)
             {
                 case SourceEventKind.Entered:
-                    tracker.Enter();
+                    tracker.Enter(item.Xid);
+                    break;
+                case SourceEventKind.Left:
+                    tracker.Leave(item.Xid);
                     break;
                 case SourceEventKind.Committed:
-                    tracker.Receive(item.Lsn);
+                    tracker.Receive(item.Xid, item.Lsn);
                     await queue.WriteAsync(new QueueItem(item.Lsn, item.Transaction), cancellationToken);
                     break;
                 case SourceEventKind.Reached:

@@ -57,6 +57,8 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
 
     public async Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
+        if (batch.Transactions is [{ IsSpooled: true }])
+            return await new LargeTransaction(Connection, SavePositionAsync).WriteAsync(batch, cancellationToken);
         try
         {
             return await WriteAsync(batch, await PlanAsync(batch, inOrder: false, cancellationToken), inOrder: false, cancellationToken);
@@ -187,17 +189,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         await using var commands = new NpgsqlBatch(Connection);
         foreach (var run in runs)
             commands.BatchCommands.Add(ApplyStatements.Build(run, SqlOf(run)));
-        commands.BatchCommands.Add(new NpgsqlBatchCommand(ProgressTable.SaveSql)
-        {
-            Parameters =
-            {
-                new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
-                new NpgsqlParameter<string> { TypedValue = options.Name },
-                new NpgsqlParameter<long> { TypedValue = _epoch },
-            },
-        });
-        if (_hasOrigin)
-            commands.BatchCommands.Add(OriginCommand(batch));
+        AddPosition(commands, batch);
         try
         {
             await commands.ExecuteNonQueryAsync(cancellationToken);
@@ -217,6 +209,35 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         }
 
         return new WriteOutcome(missing);
+    }
+
+    async Task SavePositionAsync(TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        await using var commands = new NpgsqlBatch(Connection);
+        AddPosition(commands, batch);
+        try
+        {
+            await commands.ExecuteNonQueryAsync(cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.DivisionByZero)
+        {
+            throw ProgressTable.Fenced(options.Name);
+        }
+    }
+
+    void AddPosition(NpgsqlBatch commands, TransactionBatch batch)
+    {
+        commands.BatchCommands.Add(new NpgsqlBatchCommand(ProgressTable.SaveSql)
+        {
+            Parameters =
+            {
+                new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
+                new NpgsqlParameter<string> { TypedValue = options.Name },
+                new NpgsqlParameter<long> { TypedValue = _epoch },
+            },
+        });
+        if (_hasOrigin)
+            commands.BatchCommands.Add(OriginCommand(batch));
     }
 
     // A session with an origin that is told no time stamps every commit with the time of its first one (RecordTransactionCommit in
