@@ -74,6 +74,18 @@ public sealed record StreamOptions
     /// </summary>
     public bool StreamsOpenTransactions { get; init; } = true;
 
+    /// <summary>
+    /// Whether such a transaction is also written into the target while it is open, in a second session, so that it is visible soon after its commit. One at a time;
+    /// what it has written stays invisible until then. Default: yes.
+    /// </summary>
+    public bool WritesOpenTransactions { get; init; } = true;
+
+    /// <summary>How long that second session waits for a lock of others before it gives up, and the transaction is written after its commit. 5 s.</summary>
+    public TimeSpan OpenTransactionLockWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often it is asked whether the ordinary writes wait for that session, which then gives up: the longest that it can delay them. 500 ms.</summary>
+    public TimeSpan OpenTransactionWatchInterval { get; init; } = TimeSpan.FromMilliseconds(500);
+
     /// <summary>How often a message is written into the source's log, so that the slot of an idle database moves on.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
 
@@ -114,6 +126,8 @@ public sealed record StreamOptions
         RequirePositive(errors, nameof(TransactionBytesMax), TransactionBytesMax);
         RequirePositive(errors, nameof(OpenTransactionsBytesMax), OpenTransactionsBytesMax);
         RequirePositive(errors, nameof(SpoolPieceBytes), SpoolPieceBytes);
+        RequirePositive(errors, nameof(OpenTransactionLockWait), OpenTransactionLockWait.Ticks);
+        RequirePositive(errors, nameof(OpenTransactionWatchInterval), OpenTransactionWatchInterval.Ticks);
         if (SpoolBytesMax < 0 || SpoolReserveBytes < 0)
             errors.Add($"{nameof(SpoolBytesMax)} and {nameof(SpoolReserveBytes)} must not be negative.");
         if (!Path.IsPathFullyQualified(SpoolFolder))

@@ -91,6 +91,7 @@ public sealed class LargeTransactionTests
             """);
         await stream.CatchUpAsync();
 
+        await AssertStreamedAsync(stream);
         await stream.AssertEqualAsync();
         Assert.Equal(5000L, await StreamHarness.ScalarAsync(stream.Target, "SELECT count(*) FROM log"));
     }
@@ -121,6 +122,84 @@ public sealed class LargeTransactionTests
 
         await stream.AssertEqualAsync();
         await StreamHarness.UntilAsync(() => Task.FromResult(SpoolFiles(stream).Length == 0));
+    }
+
+    [Fact]
+    public async Task An_open_transaction_is_written_ahead_and_seen_only_after_its_commit()
+    {
+        await using var stream = await CreateAsync();
+        await stream.StartAndCatchUpAsync();
+        await using var open = await OpenAsync(stream.Source);
+
+        await stream.SourceAsync("INSERT INTO item SELECT i, i, 'before' FROM generate_series(1001, 2000) i");
+        await RunAsync(open, "UPDATE item SET body = repeat('u', 300) WHERE id > 500; INSERT INTO item SELECT i, 1, repeat('a', 200) FROM generate_series(2001, 4000) i");
+        await RunAsync(open, "SAVEPOINT one; DELETE FROM item WHERE id <= 900; INSERT INTO log SELECT repeat('l', 100) FROM generate_series(1, 1000)");
+        await WrittenAheadAsync(stream);
+        await RunAsync(open, "ROLLBACK TO one; SAVEPOINT two; UPDATE item SET n = -1 WHERE id <= 100; INSERT INTO log SELECT repeat('m', 100) FROM generate_series(1, 1000)");
+        await stream.SourceAsync("INSERT INTO item VALUES (9999, 1, 'beside')");
+        await stream.CatchUpAsync();
+        await WrittenAheadAsync(stream);
+        Assert.Equal(2001L, await StreamHarness.ScalarAsync(stream.Target, "SELECT count(*) FROM item"));
+        await RunAsync(open, "COMMIT");
+        await stream.CatchUpAsync();
+
+        await stream.AssertEqualAsync();
+        Assert.Equal(0, stream.Pipeline!.Status.MissingRows);
+        Assert.Equal(0, stream.Pipeline.Status.Reconnections);
+    }
+
+    [Fact]
+    public async Task What_is_written_ahead_gives_way_to_the_ordinary_writes()
+    {
+        await using var stream = await CreateAsync();
+        await stream.StartAndCatchUpAsync();
+        // The target's own trigger makes any two writers wait for each other.
+        await stream.TargetAsync(
+            """
+            CREATE FUNCTION alone() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_catalog.pg_advisory_xact_lock(7); RETURN NEW; END';
+            CREATE TRIGGER alone BEFORE INSERT ON item FOR EACH ROW EXECUTE FUNCTION alone(); ALTER TABLE item ENABLE ALWAYS TRIGGER alone;
+            CREATE TRIGGER alone BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION alone(); ALTER TABLE log ENABLE ALWAYS TRIGGER alone;
+            """);
+        await using var open = await OpenAsync(stream.Source);
+
+        await RunAsync(open, "INSERT INTO item SELECT i, 1, repeat('a', 200) FROM generate_series(2001, 4000) i");
+        await WrittenAheadAsync(stream);
+        await stream.SourceAsync("INSERT INTO log VALUES ('must not wait')");
+        await stream.CatchUpAsync();
+        await RunAsync(open, "COMMIT");
+        await stream.CatchUpAsync();
+
+        await stream.AssertEqualAsync();
+        Assert.Equal(0, stream.Pipeline!.Status.Reconnections);
+    }
+
+    [Fact]
+    public async Task Killing_the_process_while_large_transactions_arrive_loses_and_doubles_nothing()
+    {
+        await using var stream = await CreateAsync();
+        var random = new Random(20262);
+        await using var open = await OpenAsync(stream.Source);
+
+        for (var round = 1; round <= 5; round++)
+        {
+            using var process = await CrashTests.StartProgramAsync(stream);
+            var write = RunAsync(open, $"INSERT INTO item SELECT {round} * 100000 + i, 1, repeat('a', 300) FROM generate_series(1, 8000) i; UPDATE item SET n = n + 1 WHERE id < 500");
+            await stream.SourceAsync($"INSERT INTO log SELECT 'round {round} ' || i FROM generate_series(1, 10000) i");
+            await write;
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 2500)), TimeProvider.System, Cancelled);
+            if (round % 2 == 0)
+                await RunAsync(open, "COMMIT; BEGIN");
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 300)), TimeProvider.System, Cancelled);
+            Assert.False(process.HasExited, $"The program ended by itself with code {(process.HasExited ? process.ExitCode : 0)}.");
+            process.Kill();
+            await process.WaitForExitAsync(Cancelled);
+        }
+
+        await RunAsync(open, "COMMIT");
+        await stream.StartAndCatchUpAsync();
+
+        await AssertStreamedAsync(stream);
+        await stream.AssertEqualAsync();
     }
 
     [Fact]
@@ -188,6 +267,14 @@ public sealed class LargeTransactionTests
 
         await stream.AssertEqualAsync();
     }
+
+    /// <summary>The source did send parts of open transactions; otherwise a test would prove nothing.</summary>
+    static Task AssertStreamedAsync(StreamHarness stream) => StreamHarness.UntilAsync(async () => (long)(await StreamHarness.ScalarAsync(
+        stream.Source, $"SELECT stream_count FROM pg_stat_replication_slots WHERE slot_name = '{stream.Options.SlotName}'"))! > 1);
+
+    static Task WrittenAheadAsync(StreamHarness stream) => StreamHarness.UntilAsync(async () => (long)(await StreamHarness.ScalarAsync(
+        stream.Target,
+        $"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'tributary {stream.Options.Name}' AND state = 'idle in transaction' AND backend_xid IS NOT NULL"))! == 1);
 
     static async Task<StreamHarness> CreateAsync(string schema = Schema)
     {

@@ -13,6 +13,7 @@ internal sealed class AckTracker(Lsn start, Action<Lsn> confirm)
     readonly Lock _lock = new();
     readonly Queue<Lsn> _inFlight = new();
     readonly HashSet<uint> _arriving = [];
+    readonly List<(Lsn Position, TaskCompletionSource Reached)> _waiting = [];
     Lsn _confirmed = start;
 
     public Lsn Confirmed
@@ -70,6 +71,26 @@ internal sealed class AckTracker(Lsn start, Action<Lsn> confirm)
                 return;
             _confirmed = position;
             confirm(position);
+            foreach (var (wanted, reached) in _waiting)
+            {
+                if (wanted <= position)
+                    reached.TrySetResult();
+            }
+
+            _waiting.RemoveAll(waiting => waiting.Position <= position);
+        }
+    }
+
+    /// <summary>Ends when everything up to the position is durable.</summary>
+    public Task WaitAsync(Lsn position, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            if (position <= _confirmed)
+                return Task.CompletedTask;
+            var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiting.Add((position, reached));
+            return reached.Task.WaitAsync(cancellationToken);
         }
     }
 }

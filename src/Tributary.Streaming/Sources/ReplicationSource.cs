@@ -50,7 +50,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
         await foreach (var xlog in messages)
         {
             var length = await ReceiveAsync(xlog.Data, cancellationToken);
-            if (await assembler.FeedAsync(_message.AsMemory(0, length), cancellationToken) is { } next)
+            if (await assembler.FeedAsync(_message.AsSpan(0, length), cancellationToken) is { } next)
                 yield return next;
         }
     }

@@ -43,12 +43,13 @@ internal sealed class TransactionAssembler : IDisposable
     /// <summary>Removes what an earlier process has left in the spool. To be called before the first message.</summary>
     public void Prepare() => _folder.Clean();
 
+    /// <param name="bytes">Read before the call returns, even where the answer is still to come.</param>
     /// <exception cref="StreamException">Kind Source: the message is not one that may come here. Kind Spool: the spool cannot take or give what it must.</exception>
-    public ValueTask<SourceEvent?> FeedAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    public ValueTask<SourceEvent?> FeedAsync(ReadOnlySpan<byte> bytes, CancellationToken cancellationToken)
     {
         try
         {
-            var message = _decoder.Decode(bytes.Span);
+            var message = _decoder.Decode(bytes);
             switch (message.Kind)
             {
                 case PgOutputKind.Relation or PgOutputKind.Type or PgOutputKind.Origin:

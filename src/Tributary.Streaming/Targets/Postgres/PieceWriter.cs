@@ -21,6 +21,9 @@ internal sealed class PieceWriter(NpgsqlConnection connection, Lsn position)
     /// <summary>Updates and deletes that found no row.</summary>
     public long MissingRows { get; private set; }
 
+    /// <summary>What was written since is undone, and with it what it missed.</summary>
+    public void ForgetMissing(long missingRowsBefore) => MissingRows = missingRowsBefore;
+
     /// <param name="careful">
     /// Each stretch of statements may be undone by itself, and is then written again in the order of the source: for a transaction that failed without.
     /// A savepoint a stretch is what the first attempt saves.
