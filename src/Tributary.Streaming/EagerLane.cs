@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 using Tributary.Streaming.Checkpoints;
@@ -13,18 +12,27 @@ namespace Tributary.Streaming;
 /// </summary>
 internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, AckTracker tracker, TimeProvider time, ILogger logger)
 {
-    // One at a time: what is open beside it is spooled only. The next one to be offered after its end is taken.
-    readonly Channel<Job> _offered = Channel.CreateBounded<Job>(new BoundedChannelOptions(1) { SingleReader = true });
-    volatile Job? _current;
+    // What waits for the lane beyond it is spooled only.
+    const int WaitingMax = 64;
 
-    /// <summary>A transaction begins to arrive before its commit. It is taken if none is being written.</summary>
+    readonly Lock _lock = new();
+    readonly SemaphoreSlim _offered = new(0);
+    readonly LinkedList<Job> _waiting = [];
+    Job? _current;
+
+    /// <summary>A transaction begins to arrive before its commit. One is written at a time, the oldest that waits.</summary>
     public void Offer(IOpenTransaction open)
     {
-        if (target is null || !options.WritesOpenTransactions || _current is { Ended.IsCompleted: false })
+        if (target is null || !options.WritesOpenTransactions)
             return;
-        var job = new Job(open);
-        if (_offered.Writer.TryWrite(job))
-            _current = job;
+        lock (_lock)
+        {
+            if (_waiting.Count == WaitingMax)
+                return;
+            _waiting.AddLast(new Job(open));
+        }
+
+        _offered.Release();
     }
 
     /// <summary>
@@ -33,7 +41,7 @@ internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, Ack
     /// </summary>
     public async Task<WriteOutcome?> TryCommitAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
-        if (_current is not { } job || batch.Transactions is not [{ IsSpooled: true } transaction] || job.Open.Xid != transaction.Xid)
+        if (batch.Transactions is not [{ IsSpooled: true } transaction] || Claim(transaction.Xid) is not { } job)
             return null;
         job.Claimed.TrySetResult();
         try
@@ -58,16 +66,51 @@ internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, Ack
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await foreach (var job in _offered.Reader.ReadAllAsync(cancellationToken))
+        while (true)
         {
+            await _offered.WaitAsync(cancellationToken);
+            if (Next() is not { } job)
+                continue;
             try
             {
                 await WriteAsync(job, cancellationToken);
             }
             finally
             {
+                lock (_lock)
+                    _current = null;
                 job.End();
             }
+        }
+    }
+
+    Job? Next()
+    {
+        lock (_lock)
+        {
+            if (_waiting.First is not { } first)
+                return null;
+            _waiting.RemoveFirst();
+            return _current = first.Value;
+        }
+    }
+
+    // A transaction whose turn has come while it waited for the lane is written without it.
+    Job? Claim(uint xid)
+    {
+        lock (_lock)
+        {
+            if (_current?.Open.Xid == xid)
+                return _current;
+            for (var waiting = _waiting.First; waiting is not null; waiting = waiting.Next)
+            {
+                if (waiting.Value.Open.Xid != xid)
+                    continue;
+                _waiting.Remove(waiting);
+                break;
+            }
+
+            return null;
         }
     }
 

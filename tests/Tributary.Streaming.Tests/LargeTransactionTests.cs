@@ -178,7 +178,10 @@ public sealed class LargeTransactionTests
     {
         await using var stream = await CreateAsync();
         var random = new Random(20262);
+        await stream.StartAndCatchUpAsync();
+        await stream.StopAsync();
         await using var open = await OpenAsync(stream.Source);
+        var spool = Path.Combine(stream.Options.SpoolFolder, "spool", stream.Options.Name);
 
         for (var round = 1; round <= 5; round++)
         {
@@ -186,7 +189,8 @@ public sealed class LargeTransactionTests
             var write = RunAsync(open, $"INSERT INTO item SELECT {round} * 100000 + i, 1, repeat('a', 300) FROM generate_series(1, 8000) i; UPDATE item SET n = n + 1 WHERE id < 500");
             await stream.SourceAsync($"INSERT INTO log SELECT 'round {round} ' || i FROM generate_series(1, 10000) i");
             await write;
-            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 2500)), TimeProvider.System, Cancelled);
+            await StreamHarness.UntilAsync(() => Task.FromResult(Directory.Exists(spool) && Directory.GetFiles(spool, "*.spool").Length > 0));
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 500)), TimeProvider.System, Cancelled);
             if (round % 2 == 0)
                 await RunAsync(open, "COMMIT; BEGIN");
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 300)), TimeProvider.System, Cancelled);
