@@ -8,7 +8,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// Writes into a Postgres database, exactly once: a batch and its position are one transaction, sent in one round trip.
 /// Its session is a replica's: triggers and foreign keys do not fire a second time for what the source has already done.
 /// </summary>
-internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
+internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
     // One statement a run of one shape; far more shapes than tables times kinds do not occur together.
     const int PreparedMax = 256;
@@ -26,7 +26,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
     {
         _connection = await OpenSessionAsync(cancellationToken);
         await LockAsync(cancellationToken);
-        _hasOrigin = await TrySetOriginAsync(cancellationToken);
+        _hasOrigin = await TrySetOriginAsync(_connection, ProgressTable.OriginName(options.Name), cancellationToken);
         if (_connection.State != System.Data.ConnectionState.Open)
         {
             // The driver closes a connection on which the server was short of something, as it is when all origins are taken.
@@ -57,6 +57,8 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
 
     public async Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
+        if (batch.Transactions is [{ IsSpooled: true }])
+            return await new LargeTransaction(Connection, (saved, token) => SavePositionAsync(Connection, saved, token)).WriteAsync(batch, cancellationToken);
         try
         {
             return await WriteAsync(batch, await PlanAsync(batch, inOrder: false, cancellationToken), inOrder: false, cancellationToken);
@@ -117,15 +119,15 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
     }
 
     // Marks what is written here as not born here, so that a stream in the other direction can leave it out. Only superusers may by default.
-    async Task<bool> TrySetOriginAsync(CancellationToken cancellationToken)
+    async Task<bool> TrySetOriginAsync(NpgsqlConnection connection, string origin, CancellationToken cancellationToken)
     {
         try
         {
             await using var command = new NpgsqlCommand(
                 """
                 SELECT CASE WHEN pg_catalog.pg_replication_origin_oid($1) IS NULL THEN pg_catalog.pg_replication_origin_create($1) END
-                """, Connection)
-            { Parameters = { new() { Value = $"tributary_{options.Name}" } } };
+                """, connection)
+            { Parameters = { new() { Value = origin } } };
             await command.ExecuteNonQueryAsync(cancellationToken);
             command.CommandText = "SELECT pg_catalog.pg_replication_origin_session_setup($1)";
             await command.ExecuteNonQueryAsync(cancellationToken);
@@ -187,17 +189,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         await using var commands = new NpgsqlBatch(Connection);
         foreach (var run in runs)
             commands.BatchCommands.Add(ApplyStatements.Build(run, SqlOf(run)));
-        commands.BatchCommands.Add(new NpgsqlBatchCommand(ProgressTable.SaveSql)
-        {
-            Parameters =
-            {
-                new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
-                new NpgsqlParameter<string> { TypedValue = options.Name },
-                new NpgsqlParameter<long> { TypedValue = _epoch },
-            },
-        });
-        if (_hasOrigin)
-            commands.BatchCommands.Add(OriginCommand(batch));
+        AddPosition(commands, batch);
         try
         {
             await commands.ExecuteNonQueryAsync(cancellationToken);
@@ -217,6 +209,35 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         }
 
         return new WriteOutcome(missing);
+    }
+
+    async Task SavePositionAsync(NpgsqlConnection connection, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        await using var commands = new NpgsqlBatch(connection);
+        AddPosition(commands, batch);
+        try
+        {
+            await commands.ExecuteNonQueryAsync(cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.DivisionByZero)
+        {
+            throw ProgressTable.Fenced(options.Name);
+        }
+    }
+
+    void AddPosition(NpgsqlBatch commands, TransactionBatch batch)
+    {
+        commands.BatchCommands.Add(new NpgsqlBatchCommand(ProgressTable.SaveSql)
+        {
+            Parameters =
+            {
+                new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
+                new NpgsqlParameter<string> { TypedValue = options.Name },
+                new NpgsqlParameter<long> { TypedValue = _epoch },
+            },
+        });
+        if (_hasOrigin)
+            commands.BatchCommands.Add(OriginCommand(batch));
     }
 
     // A session with an origin that is told no time stamps every commit with the time of its first one (RecordTransactionCommit in
