@@ -30,9 +30,9 @@ public sealed class KeyOrderTests
         var random = new Random(seed);
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
-            stream.Options, () => new ReplicationSource(stream.Options),
+            stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System),
             () => new RecordingTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger), history, random),
-            new InitialCopy(stream.Options), TimeProvider.System, logger));
+            new InitialCopy(stream.Options, TimeProvider.System), TimeProvider.System, logger));
         await stream.CatchUpAsync();
 
         await Task.WhenAll(Enumerable.Range(0, 4).Select(writer => WriteAsync(stream.Source, new Random((seed * 100) + writer))));
