@@ -19,7 +19,17 @@ static class StreamSelection
 
     static readonly Option<string?> Source = new("--source") { Description = "Production's URL", HelpName = "url" };
 
-    static readonly Option<string?> Target = new("--target") { Description = "URL of the Postgres that receives the rows", HelpName = "url" };
+    static readonly Option<string?> Target = new("--target", "--to")
+    {
+        Description = "URL of the Postgres that receives the rows, or stdout for a line of JSON for each change",
+        HelpName = "url|stdout",
+    };
+
+    static readonly Option<string?> Checkpoint = new("--checkpoint")
+    {
+        Description = "With --to stdout: the file that keeps the position; streams/NAME.checkpoint in the state folder when left out",
+        HelpName = "file",
+    };
 
     static readonly Option<string> Name = new("--name")
     {
@@ -33,6 +43,7 @@ static class StreamSelection
         command.Add(Stream);
         command.Add(Source);
         command.Add(Target);
+        command.Add(Checkpoint);
         command.Add(Name);
         command.Add(SharedOptions.Config);
         command.Add(SharedOptions.Output);
@@ -48,12 +59,24 @@ static class StreamSelection
             return (null, Failures.Usage(parse, $"{(source is null ? "--source" : "--target")} is missing", "give --source and --target, or a configuration with -c tributary.yaml"));
         if (!PostgresUrl.TryParse(source, out var sourceUrl, out var error))
             return (null, Failures.Usage(parse, $"--source: {error}"));
-        if (!PostgresUrl.TryParse(target, out var targetUrl, out error))
+        if (ReadTarget(parse, target, out error) is not { } to)
             return (null, Failures.Usage(parse, $"--target: {error}"));
-        var stream = new StreamConfiguration { Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name), Target = targetUrl };
-        return Server.Hosting.StreamRunner.Mistakes(stream) is { Count: > 0 } mistakes
+        var stream = new StreamConfiguration { Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name), Target = to };
+        return Server.Hosting.StreamRunner.Mistakes(sourceUrl, stream) is { Count: > 0 } mistakes
             ? (null, Failures.Usage(parse, string.Join(' ', mistakes)))
             : (new SelectedStream(sourceUrl, stream), ExitCodes.Ok);
+    }
+
+    static TargetConfiguration? ReadTarget(ParseResult parse, string target, out string error)
+    {
+        error = "";
+        if (target == "stdout")
+        {
+            var state = Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } given ? given : TributaryConfiguration.DefaultStateDirectory();
+            return new StdoutTargetConfiguration(parse.GetValue(Checkpoint), Path.GetFullPath(state));
+        }
+
+        return PostgresUrl.TryParse(target, out var url, out error) ? new PostgresTargetConfiguration(url) : null;
     }
 
     static (SelectedStream? Stream, int ExitCode) FromConfiguration(ParseResult parse)

@@ -42,10 +42,38 @@ public sealed record StreamConfiguration
     /// <summary>Names its slot and its publication (<c>tributary_NAME</c>): 1 to 40 lower-case letters, digits and underscores.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The Postgres that receives the rows.</summary>
-    public required PostgresUrl Target { get; init; }
+    /// <summary>What receives the changes.</summary>
+    public required TargetConfiguration Target { get; init; }
 
-    internal StreamOptions Options(PostgresUrl source) => new() { Name = Name, Source = source, Target = Target };
+    /// <param name="output">Where a stream of lines goes; null for what looks at a stream without running it.</param>
+    internal StreamOptions Options(PostgresUrl source, Stream? output = null)
+    {
+        var options = new StreamOptions { Name = Name, Source = source };
+        return Target switch
+        {
+            PostgresTargetConfiguration postgres => options with { Target = postgres.Url },
+            StdoutTargetConfiguration stdout => options with { Stdout = new StdoutOptions { Output = output ?? Stream.Null, CheckpointFile = stdout.CheckpointFile(Name) } },
+            _ => throw new InvalidOperationException($"There is no target {Target.GetType().Name}."),
+        };
+    }
+}
+
+/// <summary>What receives a stream's changes; <see cref="object.ToString"/> names it for people, without a password.</summary>
+public abstract record TargetConfiguration;
+
+/// <summary>A Postgres database.</summary>
+public sealed record PostgresTargetConfiguration(PostgresUrl Url) : TargetConfiguration
+{
+    public override string ToString() => Url.ToString();
+}
+
+/// <summary>The standard output of <c>tributary stream run</c>, a line of JSON for each change.</summary>
+/// <param name="Checkpoint">The file that keeps the position; null for one named after the stream in <paramref name="StateDirectory"/>.</param>
+public sealed record StdoutTargetConfiguration(string? Checkpoint, string StateDirectory) : TargetConfiguration
+{
+    public string CheckpointFile(string stream) => Checkpoint ?? Path.Combine(StateDirectory, "streams", $"{stream}.checkpoint");
+
+    public override string ToString() => "standard output";
 }
 
 public sealed record GatewayConfiguration

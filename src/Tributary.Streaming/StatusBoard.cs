@@ -64,9 +64,11 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     public void Written(TransactionBatch batch, WriteOutcome outcome)
     {
         var now = time.GetUtcNow();
-        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
+        long inserts = 0, updates = 0, deletes = 0, truncates = 0, schemas = 0;
         foreach (var transaction in batch.Transactions)
         {
+            if (transaction.IsSpooled)
+                continue;
             foreach (var change in transaction.Changes)
             {
                 _ = change.Kind switch
@@ -74,7 +76,8 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
                     ChangeKind.Insert => inserts++,
                     ChangeKind.Update => updates++,
                     ChangeKind.Delete => deletes++,
-                    _ => truncates++,
+                    ChangeKind.Truncate => truncates++,
+                    _ => schemas++,
                 };
             }
         }
@@ -82,7 +85,7 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
         lock (_lock)
         {
             _transactions += batch.Transactions.Count;
-            _changes = new ChangeCounts(_changes.Inserts + inserts, _changes.Updates + updates, _changes.Deletes + deletes, _changes.Truncates + truncates);
+            _changes = new ChangeCounts(_changes.Inserts + inserts, _changes.Updates + updates, _changes.Deletes + deletes, _changes.Truncates + truncates, _changes.Schemas + schemas);
             _missingRows += outcome.MissingRows;
             _source = Lsn.Max(_source, batch.Position);
             foreach (var transaction in batch.Transactions)

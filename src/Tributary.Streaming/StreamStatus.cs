@@ -50,7 +50,8 @@ public sealed record CopyStatus(int TablesDone, int TablesTotal, long Rows, long
     internal static readonly CopyStatus None = new(0, 0, 0, 0, 0, 0);
 }
 
-public sealed record ChangeCounts(long Inserts, long Updates, long Deletes, long Truncates)
+/// <param name="Schemas">Commands that changed the schema.</param>
+public sealed record ChangeCounts(long Inserts, long Updates, long Deletes, long Truncates, long Schemas = 0)
 {
-    public long Total => Inserts + Updates + Deletes + Truncates;
+    public long Total => Inserts + Updates + Deletes + Truncates + Schemas;
 }

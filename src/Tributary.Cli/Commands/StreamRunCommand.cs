@@ -2,6 +2,7 @@ using System.CommandLine;
 using Microsoft.Extensions.Logging;
 using Tributary.Cli.Output;
 using Tributary.Contracts;
+using Tributary.Server;
 using Tributary.Server.Hosting;
 
 namespace Tributary.Cli.Commands;
@@ -17,6 +18,7 @@ static class StreamRunCommand
         return command.WithExamples(
             "tributary stream run --source postgresql://postgres@127.0.0.1:5432/shop --target postgresql://postgres@127.0.0.1:5433/shop",
             "tributary stream run --source … --target … --name audit",
+            "tributary stream run --source … --to stdout --name audit | jq -c 'select(.table == \"orders\") | .new'",
             "tributary stream run -c tributary.yaml replica");
     }
 
@@ -25,8 +27,10 @@ static class StreamRunCommand
         var (selected, code) = StreamSelection.Read(parse);
         if (selected is null)
             return code;
+        var lines = selected.Stream.Target is StdoutTargetConfiguration;
+        using var output = lines ? StandardOutput.Open() : null;
         using var loggerFactory = StderrLogging.Create(parse.InvocationConfiguration.Error, LogLevel.Warning);
-        var runner = new StreamRunner(selected.Source, selected.Stream, TimeProvider.System, loggerFactory);
+        var runner = new StreamRunner(selected.Source, selected.Stream, TimeProvider.System, loggerFactory, output);
         var check = await runner.CheckAsync(cancellationToken);
         if (!check.Passed)
             return StreamCheckCommand.Refuse(parse, check);
@@ -36,8 +40,13 @@ static class StreamRunCommand
         await StreamProgress.ShowAsync(() => runner.Status, run, TimeProvider.System);
         if (await run is { } failure)
             return Failures.Report(parse, failure);
-        ServerCommand.Print(parse, runner.Status with { State = PartState.Stopped }, static json => json.StreamStatusResponse, static (stream, output) =>
-            output.WriteLine($"{stream.Name}: {stream.RowsCopied:N0} rows copied, {stream.ChangesApplied:N0} changes applied, confirmed to {stream.ConfirmedLsn ?? "nothing yet"}"));
+        // Where the changes go, nothing else does.
+        ServerCommand.Print(
+            parse, runner.Status with { State = PartState.Stopped }, static json => json.StreamStatusResponse, WriteEnd,
+            lines ? parse.InvocationConfiguration.Error : parse.InvocationConfiguration.Output);
         return ExitCodes.Ok;
     }
+
+    static void WriteEnd(StreamStatusResponse stream, TextWriter output) => output.WriteLine(
+        $"{stream.Name}: {stream.RowsCopied:N0} rows copied, {stream.ChangesApplied:N0} changes applied, confirmed to {stream.ConfirmedLsn ?? "nothing yet"}");
 }

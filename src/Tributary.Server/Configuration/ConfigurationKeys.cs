@@ -12,8 +12,9 @@ public static class ConfigurationKeys
         [""] = ["state", "source", "streams", "branching", "gateway", "api"],
         ["source"] = ["url", "url-file"],
         ["streams[]"] = ["name", "target"],
-        ["streams[].target"] = ["postgres"],
+        ["streams[].target"] = ["postgres", "stdout"],
         ["streams[].target.postgres"] = ["url", "url-file"],
+        ["streams[].target.stdout"] = ["checkpoint"],
         ["branching"] =
         [
             "driver", "pool-size", "slot", "seed-interval", "seeds-kept", "idle-timeout", "branches-max", "running-max", "starts-at-once-max",

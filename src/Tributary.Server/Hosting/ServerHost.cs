@@ -98,6 +98,14 @@ public sealed class ServerHost : IAsyncDisposable
 
     async Task<OperationFailure?> StartAsync(CancellationToken cancellationToken)
     {
+        // A server's standard output says what runs; lines among that would serve nobody.
+        if (Configuration.Streams.FirstOrDefault(stream => stream.Target is StdoutTargetConfiguration) is { } lines)
+        {
+            return new OperationFailure(
+                FailureKind.Configuration, $"the stream '{lines.Name}' writes to standard output, which a server does not offer",
+                $"run it by itself: tributary stream run {lines.Name}");
+        }
+
         // Step 1: lock the state folder.
         _lock = StateLock.TryTake(Configuration.StateDirectory, out var lockFailure);
         if (lockFailure is not null)

@@ -10,7 +10,8 @@ namespace Tributary.Server.Hosting;
 /// <summary>One stream without a server: checked, run in the foreground, or taken back. Expected failures are values.</summary>
 /// <param name="source">Production.</param>
 /// <param name="stream">Valid: <see cref="Mistakes"/> is empty.</param>
-public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream, TimeProvider timeProvider, ILoggerFactory loggerFactory)
+/// <param name="output">Where a stream of lines goes while it runs; its owner closes it.</param>
+public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream, TimeProvider timeProvider, ILoggerFactory loggerFactory, Stream? output = null)
 {
     StreamPipeline? _pipeline;
     string? _error;
@@ -18,7 +19,7 @@ public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream,
     public string Name => stream.Name;
 
     /// <summary>What is wrong with a stream's name; empty when nothing is.</summary>
-    public static IReadOnlyList<string> Mistakes(StreamConfiguration stream) => stream.Options(stream.Target).Validate();
+    public static IReadOnlyList<string> Mistakes(PostgresUrl source, StreamConfiguration stream) => stream.Options(source).Validate();
 
     /// <summary>The stream as it is now; safe from any thread.</summary>
     public StreamStatusResponse Status => _pipeline is { } pipeline
@@ -33,7 +34,7 @@ public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream,
     {
         try
         {
-            _pipeline = StreamFactory.Create(stream.Options(source), timeProvider, loggerFactory);
+            _pipeline = StreamFactory.Create(stream.Options(source, output), timeProvider, loggerFactory);
             await _pipeline.RunAsync(cancellationToken);
             return null;
         }
@@ -53,11 +54,10 @@ public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream,
         {
             var options = stream.Options(source);
             await StreamTeardown.DestroyAsync(options, dropCopied, cancellationToken);
-            return (new RemovalResponse(
-            [
-                $"slot {options.SlotName} and publication {options.PublicationName} at {source}",
-                $"the progress of stream {stream.Name}{(dropCopied ? " and the tables that it copied" : "")} at {stream.Target}",
-            ]), null);
+            var kept = stream.Target is StdoutTargetConfiguration stdout
+                ? $"the checkpoint {stdout.CheckpointFile(stream.Name)}"
+                : $"the progress of stream {stream.Name}{(dropCopied ? " and the tables that it copied" : "")} at {stream.Target}";
+            return (new RemovalResponse([$"slot {options.SlotName} and publication {options.PublicationName} at {source}", kept]), null);
         }
         catch (StreamException exception)
         {

@@ -18,6 +18,8 @@ public static class StreamPreflight
                 await SourceChecks.RunAsync(source, options, findings, cancellationToken);
         }
 
+        if (options.Stdout is not null)
+            return [.. findings.OrderByDescending(finding => finding.Severity)];
         await using (var target = await TryOpenAsync("target", options.Target, findings, cancellationToken))
         {
             if (target is not null)

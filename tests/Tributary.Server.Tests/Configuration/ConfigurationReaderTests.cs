@@ -23,7 +23,7 @@ public sealed class ConfigurationReaderTests
 
         Assert.Equal("/srv/tributary", configuration.StateDirectory);
         Assert.Equal(("db", 5433, "reader", "s3cret"), (configuration.Source.Host, configuration.Source.Port, configuration.Source.User, configuration.Source.Password));
-        Assert.Equal(("replica", "copy"), (configuration.Streams[0].Name, configuration.Streams[0].Target.Host));
+        Assert.Equal(("replica", "copy"), (configuration.Streams[0].Name, ((PostgresTargetConfiguration)configuration.Streams[0].Target).Url.Host));
         var branching = configuration.Branching!;
         Assert.Equal((2L << 30, 3, "copy"), (branching.PoolBytesMax, branching.SeedsKept, branching.Driver));
         Assert.Equal((TimeSpan.FromMilliseconds(1500), TimeSpan.FromMinutes(5)), (branching.SeedInterval, branching.IdleTimeout));
