@@ -6,7 +6,8 @@ using Tributary.Server.Configuration;
 namespace Tributary.Cli;
 
 /// <summary>One stream that a command works on.</summary>
-sealed record SelectedStream(PostgresUrl Source, StreamConfiguration Stream);
+/// <param name="Telemetry">What the configuration file says; the environment alone when there is none.</param>
+sealed record SelectedStream(PostgresUrl Source, StreamConfiguration Stream, TelemetryConfiguration Telemetry);
 
 /// <summary>How a command names one stream: by its two URLs, or out of the configuration file.</summary>
 static class StreamSelection
@@ -64,8 +65,13 @@ static class StreamSelection
         var stream = new StreamConfiguration { Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name), Target = to };
         return Server.Hosting.StreamRunner.Mistakes(sourceUrl, stream) is { Count: > 0 } mistakes
             ? (null, Failures.Usage(parse, string.Join(' ', mistakes)))
-            : (new SelectedStream(sourceUrl, stream), ExitCodes.Ok);
+            : (new SelectedStream(sourceUrl, stream, FromEnvironment()), ExitCodes.Ok);
     }
+
+    static TelemetryConfiguration FromEnvironment() => new()
+    {
+        OtlpEndpoint = Uri.TryCreate(Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT"), UriKind.Absolute, out var endpoint) ? endpoint : null,
+    };
 
     static TargetConfiguration? ReadTarget(ParseResult parse, string target, out string error)
     {
@@ -93,7 +99,7 @@ static class StreamSelection
         if (wanted is null && names.Count > 1)
             return (null, Failures.Usage(parse, $"{file} has several streams: {string.Join(", ", names)}", "name one of them"));
         if (configuration.Streams.FirstOrDefault(stream => wanted is null || stream.Name == wanted) is { } selected)
-            return (new SelectedStream(configuration.Source, selected), ExitCodes.Ok);
+            return (new SelectedStream(configuration.Source, selected, configuration.Telemetry), ExitCodes.Ok);
         Failures.Write(parse, $"{file} has no stream '{wanted}'", $"its streams are: {string.Join(", ", names)}");
         return (null, ExitCodes.NotFound);
     }

@@ -1,6 +1,7 @@
 using System.Net;
 using Tributary.Branching;
 using Tributary.Postgres;
+using Tributary.Server.Configuration;
 using Tributary.Streaming;
 
 namespace Tributary.Server;
@@ -22,6 +23,8 @@ public sealed record TributaryConfiguration
     public GatewayConfiguration Gateway { get; init; } = new();
 
     public required ApiConfiguration Api { get; init; }
+
+    public TelemetryConfiguration Telemetry { get; init; } = new();
 
     /// <summary>The state folder has followed production before, or begun to.</summary>
     internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));
@@ -102,4 +105,17 @@ public sealed record ApiConfiguration
 
     /// <summary>A loopback address for the API beside the socket; null for none. Whoever reaches it may do everything.</summary>
     public IPEndPoint? Listen { get; init; }
+}
+
+/// <summary>Where figures go besides <c>/metrics</c> of the API.</summary>
+public sealed record TelemetryConfiguration
+{
+    /// <summary>An address that serves <c>/metrics</c> and nothing else; null for none.</summary>
+    public IPEndPoint? MetricsListen { get; init; }
+
+    /// <summary>A collector that takes metrics and traces by OTLP; null for none.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>Reads <see cref="MetricsListen"/>; null when the text is not an address and port.</summary>
+    public static IPEndPoint? ReadAddress(string text) => ScalarText.TryEndPoint(text, out var address) ? address : null;
 }

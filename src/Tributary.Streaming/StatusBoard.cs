@@ -12,6 +12,9 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     long _transactions;
     long _missingRows;
     int _reconnections;
+    long _batches;
+    long _spoolBytes;
+    Func<(long Transactions, long Bytes)>? _inFlight;
     Lsn _confirmed;
     Lsn _source;
     string? _lastError;
@@ -22,9 +25,11 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
         {
             var percentiles = lag.Percentiles(time.GetUtcNow(), 0.50, 0.99);
             var lagBytes = Math.Max(0, Lsn.Max(_source, _confirmed) - _confirmed);
+            var (transactions, bytes) = _inFlight?.Invoke() ?? (0, 0);
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
-                percentiles[0], percentiles[1], _missingRows, _reconnections, _lastError);
+                percentiles[0], percentiles[1], _missingRows, _reconnections, _batches,
+                new InFlightStatus(transactions, bytes, _spoolBytes), _lastError);
         }
     }
 
@@ -61,6 +66,20 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             _confirmed = Lsn.Max(_confirmed, lsn);
     }
 
+    /// <param name="usage">Asked with each snapshot; null when no session streams.</param>
+    public void InFlight(Func<(long Transactions, long Bytes)>? usage)
+    {
+        lock (_lock)
+            _inFlight = usage;
+    }
+
+    /// <summary>Bytes of large transactions that are on disk now.</summary>
+    public void Spooled(long bytes)
+    {
+        lock (_lock)
+            _spoolBytes = bytes;
+    }
+
     public void Written(TransactionBatch batch, WriteOutcome outcome)
     {
         var now = time.GetUtcNow();
@@ -84,6 +103,7 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
 
         lock (_lock)
         {
+            _batches++;
             _transactions += batch.Transactions.Count;
             _changes = new ChangeCounts(_changes.Inserts + inserts, _changes.Updates + updates, _changes.Deletes + deletes, _changes.Truncates + truncates, _changes.Schemas + schemas);
             _missingRows += outcome.MissingRows;

@@ -21,6 +21,8 @@ public enum StreamPhase
 /// clock and the end is this machine's, so the figure holds only as far as the two clocks agree.
 /// </param>
 /// <param name="MissingRows">Updates and deletes that found no row in the target.</param>
+/// <param name="Batches">Writes to the target.</param>
+/// <param name="InFlight">What has arrived from the source and is not in the target yet.</param>
 /// <param name="LastError">The reason of the last failure or reconnection; null when there was none.</param>
 public sealed record StreamStatus(
     string Name,
@@ -35,7 +37,13 @@ public sealed record StreamStatus(
     double? LagP99Ms,
     long MissingRows,
     int Reconnections,
+    long Batches,
+    InFlightStatus InFlight,
     string? LastError);
+
+/// <param name="Bytes">Row images in memory.</param>
+/// <param name="SpoolBytes">Large transactions on disk.</param>
+public sealed record InFlightStatus(long Transactions, long Bytes, long SpoolBytes);
 
 /// <summary>How far the copy of the existing rows is.</summary>
 /// <param name="Rows">Counted as they pass.</param>

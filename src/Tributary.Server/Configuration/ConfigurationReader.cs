@@ -99,6 +99,7 @@ public sealed class ConfigurationReader
             branching = null;
         var gateway = ReadGateway(root.Section("gateway", "gateway"));
         var api = ReadApi(root.Section("api", "api"), state);
+        var telemetry = ReadTelemetry(root.Section("telemetry", "telemetry"));
         if (streams.Count == 0 && branching is null && !_context.HasErrors)
             _context.Add(root.Here, "there is nothing to do: add 'streams:' with a target, or 'branching:' (its settings are all optional: 'branching: {}')");
         return source is null ? null : new TributaryConfiguration
@@ -109,6 +110,7 @@ public sealed class ConfigurationReader
             Branching = branching,
             Gateway = gateway,
             Api = api,
+            Telemetry = telemetry,
         };
     }
 
@@ -217,6 +219,12 @@ public sealed class ConfigurationReader
             _context.Add(listenText!.Value, "the API has no sign-in, so it listens on loopback only, for example 127.0.0.1:8432");
         return new ApiConfiguration { Socket = socket, Listen = listen };
     }
+
+    TelemetryConfiguration ReadTelemetry(YamlSection section) => new()
+    {
+        MetricsListen = _scalars.EndPoint(section.Scalar("metrics-listen"), null),
+        OtlpEndpoint = _scalars.HttpUrl(Override(null, "", "OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp-endpoint") ?? section.Scalar("otlp-endpoint")),
+    };
 
     Located? Override(string? flag, string flagName, string variable, string path)
     {

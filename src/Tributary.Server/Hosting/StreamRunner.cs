@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Tributary.Contracts;
 using Tributary.Postgres;
 using Tributary.Server.Diagnosis;
+using Tributary.Server.Telemetry;
 using Tributary.Streaming;
 using Tributary.Streaming.Hosting;
 
@@ -28,6 +29,36 @@ public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream,
 
     /// <summary>Looks at both ends and changes nothing.</summary>
     public Task<StreamCheckResponse> CheckAsync(CancellationToken cancellationToken) => StreamChecks.RunAsync(source, stream, cancellationToken);
+
+    /// <summary>Makes what the stream needs besides its slot, and starts nothing; it may be called again.</summary>
+    /// <param name="check">What was found before; its errors are mended.</param>
+    public async Task<(StreamInitResponse? Ready, OperationFailure? Failure)> InitAsync(StreamCheckResponse check, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var ready = await StreamSetup.PrepareAsync(stream.Options(source), cancellationToken);
+            return (new StreamInitResponse(stream.Name, ready, [.. check.Findings.Where(finding => finding.Severity == StreamFindingSeverity.Warning)]), null);
+        }
+        catch (StreamException exception)
+        {
+            return (null, FailureOf(exception));
+        }
+    }
+
+    /// <summary>Runs as <see cref="RunAsync(CancellationToken)"/> does, and shows its figures meanwhile.</summary>
+    public async Task<OperationFailure?> RunAsync(TelemetryConfiguration telemetry, CancellationToken cancellationToken)
+    {
+        if (telemetry is { MetricsListen: null, OtlpEndpoint: null })
+            return await RunAsync(cancellationToken);
+        using var exporters = Exporters.Start(telemetry.OtlpEndpoint);
+        if (telemetry.MetricsListen is not { } address)
+            return await RunAsync(cancellationToken);
+        var (listener, taken) = await MetricsListener.StartAsync(address, exporters.Metrics, loggerFactory, cancellationToken);
+        if (taken is not null)
+            return taken;
+        await using (listener)
+            return await RunAsync(cancellationToken);
+    }
 
     /// <summary>Runs until cancelled, which is success; answers why it cannot go on. To be called once.</summary>
     public async Task<OperationFailure?> RunAsync(CancellationToken cancellationToken)

@@ -38,6 +38,20 @@ public sealed class StreamsOnlyServerTests(StreamsOnlyServerFixture fixture) : I
     }
 
     [Fact]
+    public async Task Metrics_tell_of_the_stream_to_a_scraper()
+    {
+        var answer = "";
+        await Production.UntilAsync(
+            async () => (answer = await SendAsync("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+                .Split('\n').Any(line => line.StartsWith("tributary_stream_phase{", StringComparison.Ordinal) && line.Contains("phase=\"streaming\"", StringComparison.Ordinal) && line.Contains("stream=\"api\"", StringComparison.Ordinal) && line.Contains("} 1 ", StringComparison.Ordinal)),
+            "the streaming phase");
+
+        foreach (var name in (string[])["lag_bytes", "in_flight_bytes", "in_flight_transactions", "spool_bytes", "batches_total", "rows_total", "missing_rows_total", "reconnections_total", "confirmed_lsn"])
+            Assert.Contains($"\ntributary_stream_{name}{{", answer, StringComparison.Ordinal);
+        Assert.Contains("# TYPE tributary_stream_rows_total counter", answer, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_invalid_name_is_told_before_branching_is_off()
     {
         var invalid = await fixture.Server.Client.CreateBranchAsync(new BranchCreateRequest { Name = "Agent_42" }, Production.Token);
