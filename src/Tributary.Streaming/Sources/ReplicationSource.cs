@@ -69,6 +69,9 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
 
     public async Task<Lsn?> BeatAsync(CancellationToken cancellationToken)
     {
+        // pgoutput passes messages on from Postgres 14 on: https://www.postgresql.org/docs/14/release-14.html
+        if (_replication.PostgreSqlVersion.Major < 14)
+            return null;
         try
         {
             await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_logical_emit_message(false, $1, '')::text", _queries)
