@@ -30,6 +30,7 @@ public sealed class StreamPipeline
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly StatusBoard _board;
+    StreamFigures? _figures;
     int _failuresInRow;
 
     internal StreamPipeline(
@@ -61,19 +62,23 @@ public sealed class StreamPipeline
                 {
                     var reason = LostLink.Describe(arguments.Outcome.Exception!);
                     _board.Failed(reason, willReconnect: true);
+                    StreamTraces.Reconnect(_options.Name, reason);
                     Log.Reconnecting(_logger, _options.Name, arguments.RetryDelay, reason);
                     return default;
                 },
             })
             .Build();
+        _figures = StreamMetrics.Show(_options.Name, _options.Stdout is null ? "postgres" : "stdout", () => Status);
         try
         {
             await retry.ExecuteAsync(async token => await RunSessionAsync(token), cancellationToken);
+            _figures.Dispose();
         }
         catch (Exception) when (cancellationToken.IsCancellationRequested)
         {
             // Cancelled in the middle of something: the target's transaction is undone, and the next start resumes at the checkpoint.
             _board.Enter(StreamPhase.Stopped);
+            _figures.Dispose();
         }
         catch (Exception exception)
         {
@@ -102,7 +107,9 @@ public sealed class StreamPipeline
             if (checkpoint is null)
                 await _copy.RefuseOthersAsync(cancellationToken);
             var copying = await target.BeginCopyAsync(identity, cancellationToken);
-            var position = await _copy.RunAsync(copying, _board, cancellationToken);
+            Lsn position;
+            using (StreamTraces.Copy(_options.Name))
+                position = await _copy.RunAsync(copying, _board, cancellationToken);
             checkpoint = await target.CompleteCopyAsync(position, cancellationToken);
             Log.Copied(_logger, _options.Name, position);
         }
@@ -126,6 +133,7 @@ public sealed class StreamPipeline
         });
         var queue = new TransactionQueue(_options);
         var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
+        _board.InFlight(() => queue.Usage);
         Task[] loops =
         [
             ReadLoopAsync(source, queue, tracker, eager, position, session.Token),
@@ -145,6 +153,7 @@ public sealed class StreamPipeline
         }
         finally
         {
+            _board.InFlight(null);
             queue.Dispose();
         }
 
@@ -194,8 +203,10 @@ public sealed class StreamPipeline
             {
                 if (transactions.Count == 0 && reached <= tracker.Confirmed)
                     continue;
+                using var span = StreamTraces.Write(_options.Name, batch);
                 var outcome = await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
                 _board.Written(batch, outcome);
+                RecordLag(batch);
                 if (outcome.MissingRows > 0)
                     Log.MissingRows(_logger, _options.Name, outcome.MissingRows, reached);
                 tracker.Durable(reached);
@@ -205,6 +216,13 @@ public sealed class StreamPipeline
                 queue.Release(transactions);
             }
         }
+    }
+
+    void RecordLag(TransactionBatch batch)
+    {
+        var now = _time.GetUtcNow();
+        foreach (var transaction in batch.Transactions)
+            StreamMetrics.RecordLag(_figures!, now > transaction.CommitTime ? now - transaction.CommitTime : TimeSpan.Zero);
     }
 
     async Task BeatLoopAsync(ISource source, TransactionQueue queue, AckTracker tracker, CancellationToken cancellationToken)
