@@ -73,8 +73,8 @@ public sealed class PreflightTests
         var server = await TestServers.SharedAsync();
         await using var stream = await StreamHarness.CreateAsync();
         var (source, target, role) = ($"text_{stream.Options.Name}", $"latin_{stream.Options.Name}", $"plain_{stream.Options.Name}");
-        await stream.SourceAsync($"CREATE DATABASE {source} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'");
-        await stream.SourceAsync($"CREATE DATABASE {target} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'POSIX' LC_CTYPE 'POSIX'");
+        await stream.SourceAsync($"CREATE DATABASE {source} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.UTF-8' LC_CTYPE 'C'");
+        await stream.SourceAsync($"CREATE DATABASE {target} TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'");
         await stream.SourceAsync($"CREATE ROLE {role} LOGIN");
         var options = stream.Options with { Source = stream.Options.Source with { Database = source }, Target = stream.Options.Target with { Database = target, User = role } };
         await using (var connection = new Npgsql.NpgsqlConnection(server.ConnectionString(source) + ";Pooling=false"))
@@ -86,8 +86,8 @@ public sealed class PreflightTests
 
         var found = await FindAsync(options);
 
-        AssertFound(found, FindingSeverity.Warning, "encoding is LATIN1, the source's UTF8", $"CREATE DATABASE \"{target}\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';");
-        AssertFound(found, FindingSeverity.Warning, "sorts by POSIX, the source by C", null);
+        AssertFound(found, FindingSeverity.Warning, "encoding is LATIN1, the source's UTF8", $"CREATE DATABASE \"{target}\" TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C.");
+        AssertFound(found, FindingSeverity.Warning, "sorts by C, the source by C.", null);
         AssertFound(found, FindingSeverity.Error, "uses the extension pageinspect", "CREATE EXTENSION \"pageinspect\";");
         Assert.DoesNotContain(found, finding => finding.Problem.Contains("pg_trgm", StringComparison.Ordinal));
         Assert.DoesNotContain(await FindAsync(options with { Target = options.Target with { Database = source, User = stream.Options.Target.User } }), finding => finding.Severity > FindingSeverity.Note);
