@@ -22,6 +22,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
     readonly LogicalReplicationConnection _replication = new(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name}"));
     readonly PgOutputDecoder _decoder = new();
     NpgsqlConnection? _queries;
+    int _major;
     byte[] _message = new byte[64 * 1024];
 
     public Lsn LastReceivedLsn => new((ulong)_replication.LastReceivedLsn);
@@ -30,6 +31,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
     {
         _replication.WalReceiverStatusInterval = options.FeedbackInterval;
         await _replication.Open(cancellationToken);
+        _major = _replication.PostgreSqlVersion.Major;
         _queries = await SessionSettings.OpenAsync(
             SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} heartbeat"), cancellationToken);
         var system = await _replication.IdentifySystem(cancellationToken);
@@ -70,7 +72,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
     public async Task<Lsn?> BeatAsync(CancellationToken cancellationToken)
     {
         // pgoutput passes messages on from Postgres 14 on: https://www.postgresql.org/docs/14/release-14.html
-        if (_replication.PostgreSqlVersion.Major < 14)
+        if (_major < 14)
             return null;
         try
         {
@@ -95,13 +97,12 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
 
     Dictionary<string, string?> PluginOptions()
     {
-        var major = _replication.PostgreSqlVersion.Major;
         var plugin = new Dictionary<string, string?>
         {
-            ["proto_version"] = major >= 16 ? "4" : major >= 15 ? "3" : major >= 14 ? "2" : "1",
+            ["proto_version"] = _major >= 16 ? "4" : _major >= 15 ? "3" : _major >= 14 ? "2" : "1",
             ["publication_names"] = SqlQuoting.Identifier(options.PublicationName),
         };
-        if (major >= 14)
+        if (_major >= 14)
             plugin["messages"] = "true";
         return plugin;
     }
