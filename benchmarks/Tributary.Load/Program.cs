@@ -1,10 +1,11 @@
 using Tributary.Load;
 using Tributary.Load.Create;
+using Tributary.Load.Decode;
 using Tributary.Load.Kill;
 using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new KillBenchmark()];
+IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new KillBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>
