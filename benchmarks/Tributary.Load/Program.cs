@@ -1,9 +1,10 @@
 using Tributary.Load;
+using Tributary.Load.Apply;
 using Tributary.Load.Create;
 using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark()];
+IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new ApplyBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

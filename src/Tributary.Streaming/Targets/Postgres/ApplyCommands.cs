@@ -16,9 +16,6 @@ internal sealed class ApplyCommands(long commandBytesMax)
     readonly Dictionary<RunShape, Layout> _layouts = [];
     readonly List<ColumnBuffer> _buffers = [];
 
-    /// <summary>Forgets the SQL, since a table has changed.</summary>
-    public void Clear() => _layouts.Clear();
-
     /// <summary>Gives back the buffers of all commands, which must have been sent.</summary>
     public void Release()
     {

@@ -36,12 +36,13 @@ internal sealed class ApplyPlanner(bool inOrder)
         Plan(table).Add(located, _runs, KeyHashes);
     }
 
+    /// <summary>Everything before is written before.</summary>
     /// <param name="tables">Every table that the command empties.</param>
     public void AddTruncation(IReadOnlyList<TargetTable> tables, LocatedChange located)
     {
+        // Of all tables: a partition may be emptied whose rows came under its parent's name.
         IsBarrier = true;
-        foreach (var table in tables)
-            Plan(table).Flush(_runs);
+        Complete();
         var run = new ApplyRun(new RunShape(tables[0], RunKind.Truncate, "")) { Emptied = tables };
         run.Rows.Add(new ApplyRow(default, default, located));
         _runs.Add(run);

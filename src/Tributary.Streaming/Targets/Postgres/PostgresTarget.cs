@@ -8,22 +8,27 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// Writes into a Postgres database, exactly once: a batch and its position are one transaction of the target.
 /// Its sessions are a replica's: triggers and foreign keys do not fire a second time for what the source has already done.
 /// For each batch:
-/// 1. Plan: sort its changes into few statements, looking up tables that are new.
-/// 2. Write its statements and its position, in one transaction.
-/// 3. When a constraint is in the way, plan again in the source's order: either it holds then, or the row that cannot be written is known.
+/// 1. Plan: merge the changes of a row, sort the rows into few statements, look up tables that are new. Batches are planned one after the other,
+///    each while the statements of those before it run.
+/// 2. Find out which batch in flight touches the same rows; with none, the batch need not wait for any.
+/// 3. Execute its statements on a lane of its own, and commit with the position when all before it have committed.
 /// </summary>
 internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
     readonly TargetSessions _sessions = new(options, time, logger);
+    readonly SemaphoreSlim _planning = new(1);
     TargetTables? _tables;
-    ApplySession? _session;
+    ApplyLanes? _lanes;
+    BatchInFlight? _last;
     SourceIdentity? _source;
-    int _tablesVersion;
     long _epoch;
+
+    /// <summary>One for each lane, and one that is planned meanwhile.</summary>
+    public int BatchesInFlightMax => Lanes.Count + 1;
 
     NpgsqlConnection Control => _sessions.Control;
 
-    ApplySession Session => _session ?? throw new InvalidOperationException("The target is not open.");
+    ApplyLanes Lanes => _lanes ?? throw new InvalidOperationException("The target is not open.");
 
     public async Task<Checkpoint?> OpenAsync(CancellationToken cancellationToken)
     {
@@ -32,7 +37,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         var checkpoint = await ProgressTable.TakeOverAsync(Control, options.Name, cancellationToken);
         _epoch = checkpoint?.Epoch ?? 1;
         _tables = new TargetTables(Control);
-        _session = await _sessions.OpenLaneAsync(0, cancellationToken);
+        _lanes = new ApplyLanes(await _sessions.OpenLanesAsync(cancellationToken), _epoch, options, time, (batch, token) => PlanAsync(batch, inOrder: true, token));
         return checkpoint;
     }
 
@@ -50,46 +55,61 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
             Control, options.Name,
             new Checkpoint(CheckpointState.Streaming, _source!.SystemIdentifier, options.SlotName, position, _epoch), cancellationToken);
 
-    public async Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
+    public Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        var entry = new BatchInFlight(batch, _last);
+        _last = entry;
+        // On a thread of the pool, so that the caller goes on collecting the next batch while this one is planned.
+        return Task.Run(() => WriteAsync(entry, cancellationToken), CancellationToken.None);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_lanes is not null)
+            await _lanes.DisposeAsync();
+        await _sessions.DisposeAsync();
+        _planning.Dispose();
+    }
+
+    async Task<WriteOutcome> WriteAsync(BatchInFlight entry, CancellationToken cancellationToken)
     {
         try
         {
-            try
-            {
-                return await WriteAsync(batch, inOrder: false, cancellationToken);
-            }
-            catch (RefusedException refused) when (refused.IsData)
-            {
-                // Step 3.
-                await Session.RollbackAsync(cancellationToken);
-                return await WriteAsync(batch, inOrder: true, cancellationToken);
-            }
+            // Step 1.
+            if (entry.Before is { } before)
+                await before.Planned.WaitAsync(cancellationToken);
+            entry.Planner = await PlanAsync(entry.Batch, inOrder: false, cancellationToken);
+
+            // Step 2.
+            var overlapping = Lanes.Enter(entry);
+            entry.SetPlanned();
+
+            // Step 3.
+            var missing = await Lanes.ApplyAsync(entry, overlapping, cancellationToken);
+            entry.SetCommitted();
+            return new WriteOutcome(missing);
         }
         catch (RefusedException refused)
         {
             throw refused.ToFailure(options.Name);
         }
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        if (_session is not null)
-            await _session.DisposeAsync();
-        await _sessions.DisposeAsync();
-    }
-
-    async Task<WriteOutcome> WriteAsync(TransactionBatch batch, bool inOrder, CancellationToken cancellationToken)
-    {
-        // Step 1.
-        var planner = await _tables!.PlanAsync(batch, inOrder, cancellationToken);
-        if (_tablesVersion != _tables.Version)
+        finally
         {
-            _tablesVersion = _tables.Version;
-            Session.Forget();
+            // Does nothing to a batch that has committed.
+            entry.SetFailed();
         }
+    }
 
-        // Step 2.
-        var commitTime = batch.Transactions.Count > 0 ? batch.Transactions[^1].CommitTime : time.GetUtcNow();
-        return new WriteOutcome(await Session.WriteAsync(planner.Complete(), batch.Position, commitTime, _epoch, cancellationToken));
+    async Task<ApplyPlanner> PlanAsync(TransactionBatch batch, bool inOrder, CancellationToken cancellationToken)
+    {
+        await _planning.WaitAsync(cancellationToken);
+        try
+        {
+            return await _tables!.PlanAsync(batch, inOrder, cancellationToken);
+        }
+        finally
+        {
+            _planning.Release();
+        }
     }
 }

@@ -25,7 +25,37 @@ internal sealed class TargetSessions(StreamOptions options, TimeProvider time, I
         await LockAsync(cancellationToken);
     }
 
-    public async Task<ApplySession> OpenLaneAsync(int lane, CancellationToken cancellationToken)
+    /// <summary>
+    /// Opens the connections that apply. When only some get an origin, only those serve: what is written must all be marked alike.
+    /// </summary>
+    public async Task<List<ApplySession>> OpenLanesAsync(CancellationToken cancellationToken)
+    {
+        var lanes = new List<ApplySession>();
+        try
+        {
+            while (lanes.Count < options.ApplyConnections)
+            {
+                var lane = await OpenLaneAsync(lanes.Count, cancellationToken);
+                if (lanes.Count > 0 && lanes[0].HasOrigin && !lane.HasOrigin)
+                {
+                    await lane.DisposeAsync();
+                    return lanes;
+                }
+
+                lanes.Add(lane);
+            }
+
+            return lanes;
+        }
+        catch
+        {
+            foreach (var lane in lanes)
+                await lane.DisposeAsync();
+            throw;
+        }
+    }
+
+    async Task<ApplySession> OpenLaneAsync(int lane, CancellationToken cancellationToken)
     {
         _lanes ??= NewDataSource();
         var connection = await AsReplicaAsync(async () => await _lanes.OpenConnectionAsync(cancellationToken));
@@ -63,7 +93,8 @@ internal sealed class TargetSessions(StreamOptions options, TimeProvider time, I
         var settings = SessionSettings.ConnectionString(
             options.Target, $"tributary {options.Name}",
             "-c session_replication_role=replica -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off " +
-            $"-c enable_bitmapscan=off -c jit=off -c synchronous_commit={(options.SynchronousCommit ? "on" : "off")}");
+            $"-c enable_bitmapscan=off -c jit=off -c lock_timeout={(options.ApplyConnections > 1 ? (long)options.ApplyLockTimeout.TotalMilliseconds : 0)} " +
+            $"-c synchronous_commit={(options.SynchronousCommit ? "on" : "off")}");
         var builder = new NpgsqlDataSourceBuilder(settings);
         builder.ConnectionStringBuilder.MaxAutoPrepare = PreparedMax;
         builder.ConnectionStringBuilder.AutoPrepareMinUsages = 2;

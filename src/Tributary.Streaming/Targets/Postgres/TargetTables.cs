@@ -8,15 +8,8 @@ internal sealed class TargetTables(NpgsqlConnection connection)
 {
     readonly Dictionary<uint, TargetTable> _tables = [];
 
-    /// <summary>Counts how often a known table was replaced by another version; who has derived something from tables compares it.</summary>
-    public int Version { get; private set; }
-
     /// <summary>Forgets all tables, since the schema has changed.</summary>
-    public void Forget()
-    {
-        _tables.Clear();
-        Version++;
-    }
+    public void Forget() => _tables.Clear();
 
     public async Task<ApplyPlanner> PlanAsync(TransactionBatch batch, bool inOrder, CancellationToken cancellationToken)
     {
@@ -60,8 +53,6 @@ internal sealed class TargetTables(NpgsqlConnection connection)
     {
         try
         {
-            if (_tables.ContainsKey(schema.RelationId))
-                Version++;
             return _tables[schema.RelationId] = await TargetTable.LoadAsync(connection, schema, cancellationToken);
         }
         catch (StreamException exception)
