@@ -23,6 +23,8 @@ sealed class TributaryApplier(PostgresServer production, PostgresServer target, 
     public async Task PrepareAsync(CancellationToken cancellationToken)
     {
         Directory.CreateDirectory(folder);
+        // Its own would be for all tables, and those that another contestant puts there would be in it.
+        await BacklogTables.ExecuteAsync(production.ConnectionString(database), $"CREATE PUBLICATION tributary_{database} FOR TABLE accounts, documents, done", cancellationToken);
         await using var server = await TributaryServer.StartAsync(folder, _settings, IsStreaming, cancellationToken);
     }
 
