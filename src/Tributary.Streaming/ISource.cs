@@ -21,7 +21,7 @@ public interface ISource : IAsyncDisposable
     /// <summary>Lets the source forget everything before the position. Only <c>AckTracker</c> calls it.</summary>
     void ConfirmFlushed(Lsn lsn);
 
-    /// <summary>Writes a message into the source's log, which comes back through <see cref="ReadAsync"/>; answers its position, or null without the right.</summary>
+    /// <summary>Writes a message into the source's log, which comes back through <see cref="ReadAsync"/>; answers its position, or null without the right or the means.</summary>
     Task<Lsn?> BeatAsync(CancellationToken cancellationToken);
 }
 

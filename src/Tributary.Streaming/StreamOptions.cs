@@ -89,6 +89,21 @@ public sealed record StreamOptions
     /// <summary>How long a transaction's lag is remembered at most, so that catching up after the copy does not colour the figures for long. Default 30 s.</summary>
     public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>The form in which the source sends values. Default: what the target takes most quickly.</summary>
+    public ValueFormat? ValueFormat { get; init; }
+
+    /// <summary>
+    /// Leaves out what another replication has written at the source, so that two streams in opposite directions do not send changes in circles.
+    /// Postgres 16 and later; default off: everything is sent.
+    /// </summary>
+    public bool LocalChangesOnly { get; init; }
+
+    /// <summary>
+    /// Whether the slot is copied to the source's standbys, so that the stream goes on after a failover. Default on where the source knows such slots
+    /// (Postgres 17 and later, a primary).
+    /// </summary>
+    public bool FailoverSlot { get; init; } = true;
+
     /// <summary>Every mistake in the options, each with its name.</summary>
     public IReadOnlyList<string> Validate()
     {
@@ -125,4 +140,16 @@ public sealed record StreamOptions
         if (value.Length == 0 || value.Length > charsMax || !value.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '_'))
             errors.Add($"{name} '{value}' must be 1 to {charsMax} lower-case letters, digits and underscores.");
     }
+}
+
+public enum ValueFormat
+{
+    /// <summary>Every value as text.</summary>
+    Text,
+
+    /// <summary>
+    /// Binary, if the binary form of every type in the published tables means the same in every database; otherwise text. A table that is published
+    /// later may bring other types: the source then sends those columns as text where the type has no binary form.
+    /// </summary>
+    Auto,
 }

@@ -199,7 +199,7 @@ public sealed class CrashTests
         await using var load = BankLoad.Start(stream.Source);
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
-            stream.Options, () => new ReplicationSource(stream.Options), () => new ForgetfulTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger)),
+            stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System), () => new ForgetfulTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger)),
             new Copying.InitialCopy(stream.Options), TimeProvider.System, logger));
 
         await stream.WaitAsync(status => status.Transactions > 100);

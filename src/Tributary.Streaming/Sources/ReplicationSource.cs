@@ -1,62 +1,60 @@
 using System.Runtime.CompilerServices;
 using Npgsql;
-using Npgsql.Replication;
-using Npgsql.Replication.Internal;
-using Npgsql.Replication.PgOutput;
-using NpgsqlTypes;
 using Tributary.Postgres;
 
 namespace Tributary.Streaming.Sources;
 
 /// <summary>
-/// Reads a logical slot with pgoutput. Npgsql carries the replication protocol and sends feedback on a timer of its own, so that a slow
-/// target does not make the server give up the connection; the messages are decoded here.
+/// Reads a logical slot with pgoutput.
+/// 1. Open two sessions: one that streams, and one for what a streaming session cannot do. 2. Make sure that the slot continues the checkpoint.
+/// 3. Start the stream. 4. Take what has arrived, message by message, and hand a transaction on with its commit; wait only when nothing is left.
 /// </summary>
-internal sealed class ReplicationSource(StreamOptions options) : ISource
+internal sealed class ReplicationSource(StreamOptions options, TimeProvider time) : ISource
 {
     const string HeartbeatPrefix = "tributary.heartbeat";
 
     // Our own bookkeeping may live in the source's database when that is another stream's target.
     const string OwnSchema = "tributary";
 
-    readonly LogicalReplicationConnection _replication = new(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name}"));
     readonly PgOutputDecoder _decoder = new();
+    ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
-    byte[] _message = new byte[64 * 1024];
 
-    public Lsn LastReceivedLsn => new((ulong)_replication.LastReceivedLsn);
+    public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
 
     public async Task<SourceIdentity> OpenAsync(CancellationToken cancellationToken)
     {
-        _replication.WalReceiverStatusInterval = options.FeedbackInterval;
-        await _replication.Open(cancellationToken);
+        // Step 1.
+        _replication = await ReplicationConnection.OpenAsync(options, time, cancellationToken);
         _queries = await SessionSettings.OpenAsync(
             SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} heartbeat"), cancellationToken);
-        var system = await _replication.IdentifySystem(cancellationToken);
-        return new SourceIdentity(system.SystemId, system.Timeline);
+        return await _replication.IdentifySystemAsync(cancellationToken);
     }
 
     public async Task VerifyAsync(Checkpoint checkpoint, CancellationToken cancellationToken)
     {
-        var identity = await _replication.IdentifySystem(cancellationToken);
-        if (identity.SystemId != checkpoint.SystemIdentifier)
-            throw SlotCheck.OtherSystem(options, checkpoint, identity.SystemId);
+        // Step 2.
+        var identity = await Opened.IdentifySystemAsync(cancellationToken);
+        if (identity.SystemIdentifier != checkpoint.SystemIdentifier)
+            throw SlotCheck.OtherSystem(options, checkpoint, identity.SystemIdentifier);
         await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
+        // Step 3.
         ConfirmFlushed(after);
-        var messages = _replication.StartLogicalReplication(
-            new PgOutputReplicationSlot(options.SlotName), cancellationToken, new NpgsqlLogSequenceNumber(after.Value), PluginOptions());
+        var binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
+        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
         Transaction? transaction = null;
         try
         {
-            await foreach (var xlog in messages)
+            while (true)
             {
-                var length = await ReceiveAsync(xlog.Data, cancellationToken);
-                if (Interpret(_message.AsSpan(0, length), after, ref transaction) is { } next)
+                // Step 4.
+                while (TryNext(after, ref transaction, out var next))
                     yield return next;
+                await Opened.ReceiveAsync();
             }
         }
         finally
@@ -65,10 +63,13 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
         }
     }
 
-    public void ConfirmFlushed(Lsn lsn) => _replication.SetReplicationStatus(new NpgsqlLogSequenceNumber(lsn.Value));
+    public void ConfirmFlushed(Lsn lsn) => Opened.ConfirmFlushed(lsn);
 
     public async Task<Lsn?> BeatAsync(CancellationToken cancellationToken)
     {
+        // pgoutput passes messages on from Postgres 14 on: https://www.postgresql.org/docs/14/release-14.html
+        if (Opened.ServerMajor < 14)
+            return null;
         try
         {
             await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_logical_emit_message(false, $1, '')::text", _queries)
@@ -85,22 +86,28 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
 
     public async ValueTask DisposeAsync()
     {
-        await _replication.DisposeAsync();
+        if (_replication is not null)
+            await _replication.DisposeAsync();
         if (_queries is not null)
             await _queries.DisposeAsync();
     }
 
-    Dictionary<string, string?> PluginOptions()
+    ReplicationConnection Opened => _replication ?? throw new InvalidOperationException("The source has not been opened.");
+
+    // One loop without a wait over all that has arrived: a row costs no call of an asynchronous method.
+    bool TryNext(Lsn after, ref Transaction? transaction, out SourceEvent next)
     {
-        var major = _replication.PostgreSqlVersion.Major;
-        var plugin = new Dictionary<string, string?>
+        while (Opened.TryRead(out var message))
         {
-            ["proto_version"] = major >= 16 ? "4" : major >= 15 ? "3" : major >= 14 ? "2" : "1",
-            ["publication_names"] = SqlQuoting.Identifier(options.PublicationName),
-        };
-        if (major >= 14)
-            plugin["messages"] = "true";
-        return plugin;
+            if (Interpret(message, after, ref transaction) is { } found)
+            {
+                next = found;
+                return true;
+            }
+        }
+
+        next = default;
+        return false;
     }
 
     SourceEvent? Interpret(ReadOnlySpan<byte> bytes, Lsn after, ref Transaction? transaction)
@@ -167,19 +174,5 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
                 $"Transaction {transaction.Xid} of the source holds more than {options.TransactionBytesMax} bytes of rows (last table: {message.Table}). " +
                 $"Raise {nameof(StreamOptions.TransactionBytesMax)}; memory of that size is needed until its commit.");
         }
-    }
-
-    async ValueTask<int> ReceiveAsync(Stream data, CancellationToken cancellationToken)
-    {
-        var length = 0;
-        int read;
-        while ((read = await data.ReadAsync(_message.AsMemory(length), cancellationToken)) > 0)
-        {
-            length += read;
-            if (length == _message.Length)
-                Array.Resize(ref _message, _message.Length * 2);
-        }
-
-        return length;
     }
 }
