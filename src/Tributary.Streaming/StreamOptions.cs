@@ -131,8 +131,8 @@ public sealed record StreamOptions
     /// <summary>How long a transaction's lag is remembered at most, so that catching up after the copy does not colour the figures for long. Default 30 s.</summary>
     public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The form in which the source sends values. Default text, which every target reads.</summary>
-    public ValueFormat ValueFormat { get; init; }
+    /// <summary>The form in which the source sends values. Default: what the target takes most quickly.</summary>
+    public ValueFormat? ValueFormat { get; init; }
 
     /// <summary>
     /// Leaves out what another replication has written at the source, so that two streams in opposite directions do not send changes in circles.

@@ -14,7 +14,9 @@ public static class StreamFactory
         if (options.Validate() is { Count: > 0 } errors)
             throw new StreamException(StreamErrorKind.Configuration, string.Join(" ", errors));
         var logger = loggerFactory.CreateLogger<StreamPipeline>();
+        // Binary values go into the target's statements as they are.
+        var reading = options with { ValueFormat = options.ValueFormat ?? ValueFormat.Auto };
         return new StreamPipeline(
-            options, () => new ReplicationSource(options, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
+            options, () => new ReplicationSource(reading, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
     }
 }

@@ -17,13 +17,13 @@ public sealed class MergeTests
         """;
 
     [Theory]
-    [InlineData(1, 1)]
-    [InlineData(2, 2)]
-    [InlineData(3, 4)]
-    public async Task Random_histories_end_in_the_sources_rows(int seed, int connections)
+    [InlineData(1, 1, ValueFormat.Auto)]
+    [InlineData(2, 2, ValueFormat.Text)]
+    [InlineData(3, 4, ValueFormat.Auto)]
+    public async Task Random_histories_end_in_the_sources_rows(int seed, int connections, ValueFormat format)
     {
         await using var stream = await StreamHarness.CreateAsync(Schema);
-        stream.Options = stream.Options with { ApplyConnections = connections, BatchRowsMax = connections == 1 ? 10_000 : 40 };
+        stream.Options = stream.Options with { ApplyConnections = connections, BatchRowsMax = connections == 1 ? 10_000 : 40, ValueFormat = format };
         await stream.StartAndCatchUpAsync();
         await stream.StopAsync();
         var random = new Random(seed);
