@@ -110,6 +110,24 @@ public sealed record StreamOptions
     /// </summary>
     public bool SynchronousCommit { get; init; } = true;
 
+    /// <summary>
+    /// Connections that apply changes at the same time; they commit in the source's order. Each takes one session of the target, and on servers
+    /// where that may be set one replication origin. Default: one a processor, at most 4, since more wait for each other's commits.
+    /// </summary>
+    public int ApplyConnections { get; init; } = Math.Min(4, Environment.ProcessorCount);
+
+    /// <summary>
+    /// How long a statement waits for a row that another session holds, while several connections apply. Far below the server's
+    /// <c>deadlock_timeout</c> (1 s by default), and far above what a batch takes. After it the changes are applied one batch after the other.
+    /// </summary>
+    public TimeSpan ApplyLockTimeout { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often one batch is tried again when another session was in its way, before the stream reconnects.</summary>
+    public int ApplyRetriesMax { get; init; } = 5;
+
+    /// <summary>The least inserts into one table for which COPY is worth its round trips.</summary>
+    public int CopyRowsMin { get; init; } = 300;
+
     /// <summary>Tables copied at the same time. Each takes one connection at either side.</summary>
     public int CopyTablesMax { get; init; } = 2;
 
@@ -125,8 +143,8 @@ public sealed record StreamOptions
     /// <summary>How long a transaction's lag is remembered at most, so that catching up after the copy does not colour the figures for long. Default 30 s.</summary>
     public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The form in which the source sends values. Default text, which every target reads.</summary>
-    public ValueFormat ValueFormat { get; init; }
+    /// <summary>The form in which the source sends values. Default: what the target takes most quickly.</summary>
+    public ValueFormat? ValueFormat { get; init; }
 
     /// <summary>
     /// Leaves out what another replication has written at the source, so that two streams in opposite directions do not send changes in circles.
@@ -160,6 +178,10 @@ public sealed record StreamOptions
         if (!Path.IsPathFullyQualified(SpoolFolder))
             errors.Add($"{nameof(SpoolFolder)} '{SpoolFolder}' must be an absolute path.");
         RequirePositive(errors, nameof(CopyTablesMax), CopyTablesMax);
+        RequirePositive(errors, nameof(ApplyConnections), ApplyConnections);
+        RequirePositive(errors, nameof(ApplyLockTimeout), ApplyLockTimeout.Ticks);
+        RequirePositive(errors, nameof(ApplyRetriesMax), ApplyRetriesMax);
+        RequirePositive(errors, nameof(CopyRowsMin), CopyRowsMin);
         RequirePositive(errors, nameof(LagWindow), LagWindow);
         RequirePositive(errors, nameof(LagSpan), LagSpan.Ticks);
         RequirePositive(errors, nameof(HeartbeatInterval), HeartbeatInterval.Ticks);

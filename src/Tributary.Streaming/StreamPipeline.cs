@@ -23,6 +23,9 @@ namespace Tributary.Streaming;
 /// </summary>
 public sealed class StreamPipeline
 {
+    // A quarter of a full batch is worth a transaction of its own while others are on their way; less would only make many small ones.
+    const int OverlapShare = 4;
+
     readonly StreamOptions _options;
     readonly Func<ISource> _newSource;
     readonly Func<ITarget> _newTarget;
@@ -192,30 +195,73 @@ public sealed class StreamPipeline
 
     async Task WriteLoopAsync(ITarget target, TransactionQueue queue, AckTracker tracker, EagerLane eager, CancellationToken cancellationToken)
     {
-        var transactions = new List<Transaction>();
-        while (true)
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var writes = new Queue<PendingWrite>();
+        var endsLarge = false;
+        try
         {
-            // Step 5: a batch is what has arrived while the previous one was written, so an idle stream adds no waiting and a busy one large batches.
-            transactions.Clear();
-            var reached = await queue.TakeBatchAsync(transactions, cancellationToken);
-            var batch = new TransactionBatch(transactions, reached);
-            try
+            while (true)
             {
-                if (transactions.Count == 0 && reached <= tracker.Confirmed)
-                    continue;
-                using var span = StreamTraces.Write(_options.Name, batch);
-                var outcome = await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
-                _board.Written(batch, outcome);
-                RecordLag(batch);
-                if (outcome.MissingRows > 0)
-                    Log.MissingRows(_logger, _options.Name, outcome.MissingRows, reached);
-                tracker.Durable(reached);
-            }
-            finally
-            {
-                queue.Release(transactions);
+                // Step 5: a batch is what has arrived while the previous one was written, so an idle stream adds no waiting and a busy one large
+                // batches. The next one is begun meanwhile only if it is large already.
+                if (writes.TryPeek(out var oldest))
+                {
+                    if (!endsLarge && writes.Count < target.BatchesInFlightMax)
+                        await Task.WhenAny(oldest.Outcome, queue.RowsAsync(_options.BatchRowsMax / OverlapShare));
+                    else
+                        await Task.WhenAny(oldest.Outcome);
+                    if (oldest.Outcome.IsCompleted)
+                    {
+                        Settle(oldest, await oldest.Outcome, tracker);
+                        queue.Release(writes.Dequeue().Batch.Transactions);
+                        continue;
+                    }
+                }
+
+                // One that is on disk takes long and is written alone: after all before it, and with none beside it.
+                var transactions = new List<Transaction>();
+                var reached = await queue.TakeBatchAsync(transactions, cancellationToken);
+                var batch = new TransactionBatch(transactions, reached);
+                endsLarge = transactions is [{ IsSpooled: true }];
+                if (endsLarge)
+                    writes.Enqueue(new PendingWrite(batch, WriteLargeAsync(target, eager, [.. writes], batch, stop.Token)));
+                else if (transactions.Count > 0 || reached > tracker.Confirmed)
+                    writes.Enqueue(new PendingWrite(batch, WriteAsync(target, batch, stop.Token)));
             }
         }
+        finally
+        {
+            // The memory of rows goes back only when nobody reads it any more.
+            await stop.CancelAsync();
+            foreach (var write in writes)
+            {
+                await Task.WhenAny(write.Outcome);
+                queue.Release(write.Batch.Transactions);
+            }
+        }
+    }
+
+    async Task<WriteOutcome> WriteAsync(ITarget target, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        using var span = StreamTraces.Write(_options.Name, batch);
+        return await target.WriteAsync(batch, cancellationToken);
+    }
+
+    async Task<WriteOutcome> WriteLargeAsync(
+        ITarget target, EagerLane eager, PendingWrite[] before, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        await Task.WhenAll(before.Select(static write => write.Outcome));
+        using var span = StreamTraces.Write(_options.Name, batch);
+        return await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
+    }
+
+    void Settle(PendingWrite write, WriteOutcome outcome, AckTracker tracker)
+    {
+        _board.Written(write.Batch, outcome);
+        RecordLag(write.Batch);
+        if (outcome.MissingRows > 0)
+            Log.MissingRows(_logger, _options.Name, outcome.MissingRows, write.Batch.Position);
+        tracker.Durable(write.Batch.Position);
     }
 
     void RecordLag(TransactionBatch batch)
@@ -246,4 +292,6 @@ public sealed class StreamPipeline
         var milliseconds = Math.Min(100 * Math.Pow(2, Math.Min(_failuresInRow++, 20)), _options.ReconnectDelayMax.TotalMilliseconds);
         return TimeSpan.FromMilliseconds(milliseconds);
     }
+
+    readonly record struct PendingWrite(TransactionBatch Batch, Task<WriteOutcome> Outcome);
 }

@@ -22,6 +22,8 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
     readonly Lock _lock = new();
     long _bytes;
     long _transactions;
+    long _rows;
+    (long Rows, TaskCompletionSource Signal)? _awaited;
 
     /// <summary>What was written and not released yet.</summary>
     public (long Transactions, long Bytes) Usage
@@ -41,7 +43,21 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
                 await _released.WaitAsync(cancellationToken);
         }
 
+        var rows = item.Transaction?.Count ?? 0; // Once it is in the queue, it belongs to the reader.
         await _channel.Writer.WriteAsync(item, cancellationToken);
+        CountRows(rows);
+    }
+
+    /// <summary>Ends when so many changes wait in the queue. One waiter at a time: a new call takes the place of an earlier one.</summary>
+    public Task RowsAsync(long rows)
+    {
+        lock (_lock)
+        {
+            if (_rows >= rows)
+                return Task.CompletedTask;
+            _awaited = (rows, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+            return _awaited.Value.Signal.Task;
+        }
     }
 
     /// <summary>Waits for one item and takes what else is there, up to the bounds of a batch; answers the position that the batch reaches.</summary>
@@ -66,11 +82,12 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
             _channel.Reader.TryRead(out _);
         }
 
+        CountRows(-rows);
         return reached;
     }
 
     /// <summary>Gives back the memory of transactions that were taken.</summary>
-    public void Release(List<Transaction> transactions)
+    public void Release(IReadOnlyList<Transaction> transactions)
     {
         var bytes = 0L;
         foreach (var transaction in transactions)
@@ -93,6 +110,19 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         while (_channel.Reader.TryRead(out var item))
             item.Transaction?.Dispose();
         _released.Dispose();
+    }
+
+    void CountRows(long rows)
+    {
+        lock (_lock)
+        {
+            _rows += rows;
+            if (_awaited is { } awaited && _rows >= awaited.Rows)
+            {
+                awaited.Signal.TrySetResult();
+                _awaited = null;
+            }
+        }
     }
 
     bool TryReserve(long bytes)

@@ -24,7 +24,9 @@ public static class StreamFactory
                 () => new StdoutTarget(options, stdout, lines, new CheckpointFile(stdout.CheckpointFile, options.Name)), new ChangesOnly(options, logger), time, logger);
         }
 
+        // Binary values go into the target's statements as they are.
+        var reading = options with { ValueFormat = options.ValueFormat ?? ValueFormat.Auto };
         return new StreamPipeline(
-            options, () => new ReplicationSource(options, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
+            options, () => new ReplicationSource(reading, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
     }
 }
