@@ -47,7 +47,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
     {
         // Step 3.
         ConfirmFlushed(after);
-        var binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
+        var binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
         await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
         using var assembler = new TransactionAssembler(options, after);
         assembler.Prepare();
