@@ -16,6 +16,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
+    bool _binary;
     bool _isStandby;
 
     public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
@@ -41,14 +42,15 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         var slot = await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
         if (options.FailoverSlot && !_isStandby && slot.CanFailOver == false)
             await LetFailOverAsync(cancellationToken);
+        // Asked here, since heartbeats use the session from now on.
+        _binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Step 3.
         ConfirmFlushed(after);
-        var binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
-        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
+        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, _binary), cancellationToken);
         using var assembler = new TransactionAssembler(options, after);
         assembler.Prepare();
         while (true)
