@@ -14,6 +14,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 {
     const string HeartbeatPrefix = "tributary.heartbeat";
 
+    readonly SemaphoreSlim _asking = new(1); // The beat and the reader share the second session, which takes one command at a time.
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
 
@@ -41,7 +42,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
     {
         // Step 3.
         ConfirmFlushed(after);
-        var binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
+        var binary = options.ValueFormat == ValueFormat.Auto && await SuitsBinaryAsync(cancellationToken);
         await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
         using var assembler = new TransactionAssembler(options, after);
         assembler.Prepare();
@@ -66,6 +67,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         // pgoutput passes messages on from Postgres 14 on: https://www.postgresql.org/docs/14/release-14.html
         if (Opened.ServerMajor < 14)
             return null;
+        await _asking.WaitAsync(cancellationToken);
         try
         {
             await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_logical_emit_message(false, $1, '')::text", _queries)
@@ -78,6 +80,10 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         {
             return null;
         }
+        finally
+        {
+            _asking.Release();
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -86,6 +92,20 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
             await _replication.DisposeAsync();
         if (_queries is not null)
             await _queries.DisposeAsync();
+        _asking.Dispose();
+    }
+
+    async Task<bool> SuitsBinaryAsync(CancellationToken cancellationToken)
+    {
+        await _asking.WaitAsync(cancellationToken);
+        try
+        {
+            return await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
+        }
+        finally
+        {
+            _asking.Release();
+        }
     }
 
     ReplicationConnection Opened => _replication ?? throw new InvalidOperationException("The source has not been opened.");
