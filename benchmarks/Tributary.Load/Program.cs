@@ -2,11 +2,12 @@ using Tributary.Load;
 using Tributary.Load.Apply;
 using Tributary.Load.Create;
 using Tributary.Load.Decode;
+using Tributary.Load.HugeTx;
 using Tributary.Load.Kill;
 using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new KillBenchmark(), new ApplyBenchmark()];
+IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new KillBenchmark(), new HugeTxBenchmark(), new ApplyBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

@@ -36,9 +36,17 @@ public enum SourceEventKind
     /// <summary>A transaction has arrived in full.</summary>
     Committed,
 
+    /// <summary>A transaction that had entered is undone, or was not wanted.</summary>
+    Left,
+
     /// <summary>Everything before the position has arrived.</summary>
     Reached,
 }
 
 /// <param name="Transaction">Set for <see cref="SourceEventKind.Committed"/>; the receiver disposes it.</param>
-public readonly record struct SourceEvent(SourceEventKind Kind, Lsn Lsn, Transaction? Transaction);
+/// <param name="Xid">The transaction that enters, leaves or is committed.</param>
+public readonly record struct SourceEvent(SourceEventKind Kind, Lsn Lsn, Transaction? Transaction, uint Xid = 0)
+{
+    /// <summary>Set when a transaction enters that arrives in parts before its commit.</summary>
+    internal IOpenTransaction? Open { get; init; }
+}

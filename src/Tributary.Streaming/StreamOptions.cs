@@ -7,6 +7,7 @@ public sealed record StreamOptions
 {
     readonly string? _slotName;
     readonly string? _publicationName;
+    readonly string? _spoolFolder;
 
     /// <summary>Names the stream in its progress row; lower-case letters, digits and underscores, as in the name of a slot.</summary>
     public required string Name { get; init; }
@@ -41,8 +42,49 @@ public sealed record StreamOptions
     /// <summary>Bytes of row images between source and target; reading from the source pauses beyond it. Eight full batches.</summary>
     public long QueueBytesMax { get; init; } = 64L << 20;
 
-    /// <summary>The largest single transaction that is accepted: it is held in memory until its commit.</summary>
-    public long TransactionBytesMax { get; init; } = 1L << 30;
+    /// <summary>What one transaction may hold in memory before its changes go to the spool. Two full batches: a smaller one is written from memory at once.</summary>
+    public long TransactionBytesMax { get; init; } = 16L << 20;
+
+    /// <summary>What all transactions that are still arriving may hold in memory together; beyond it the largest goes to the spool. Sixty-four full pieces.</summary>
+    public long OpenTransactionsBytesMax { get; init; } = 64L << 20;
+
+    /// <summary>
+    /// Where changes go that exceed the budget of memory, on a disk that can hold the largest transaction. One process at a time uses it, and each start empties it.
+    /// Default: a folder of the stream's name in the user's own data.
+    /// </summary>
+    public string SpoolFolder
+    {
+        get => _spoolFolder ?? Path.Combine(
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "tributary", "spool", Name);
+        init => _spoolFolder = value;
+    }
+
+    /// <summary>Bytes that the spool may hold. Default 0: as much as its disk can.</summary>
+    public long SpoolBytesMax { get; init; }
+
+    /// <summary>Free space that the spool leaves to others on its disk, a database's log for instance. 1 GiB.</summary>
+    public long SpoolReserveBytes { get; init; } = 1L << 30;
+
+    /// <summary>A piece of the spool, written and read as a whole. 1 MiB keeps both the disk and a target's COPY busy, and a hundred open transactions in bounds.</summary>
+    public int SpoolPieceBytes { get; init; } = 1 << 20;
+
+    /// <summary>
+    /// Whether the source sends large transactions while they are still open, which it does beyond its <c>logical_decoding_work_mem</c>, from Postgres 14 on.
+    /// Without it the source keeps them on its own disk until their commit. Default: yes.
+    /// </summary>
+    public bool StreamsOpenTransactions { get; init; } = true;
+
+    /// <summary>
+    /// Whether such a transaction is also written into the target while it is open, in a second session, so that it is visible soon after its commit. One at a time;
+    /// what it has written stays invisible until then. Default: yes.
+    /// </summary>
+    public bool WritesOpenTransactions { get; init; } = true;
+
+    /// <summary>How long that second session waits for a lock of others before it gives up, and the transaction is written after its commit. 5 s.</summary>
+    public TimeSpan OpenTransactionLockWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often it is asked whether the ordinary writes wait for that session, which then gives up: the longest that it can delay them. 500 ms.</summary>
+    public TimeSpan OpenTransactionWatchInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>How often a message is written into the source's log, so that the slot of an idle database moves on.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
@@ -115,6 +157,14 @@ public sealed record StreamOptions
         RequirePositive(errors, nameof(QueueTransactionsMax), QueueTransactionsMax);
         RequirePositive(errors, nameof(QueueBytesMax), QueueBytesMax);
         RequirePositive(errors, nameof(TransactionBytesMax), TransactionBytesMax);
+        RequirePositive(errors, nameof(OpenTransactionsBytesMax), OpenTransactionsBytesMax);
+        RequirePositive(errors, nameof(SpoolPieceBytes), SpoolPieceBytes);
+        RequirePositive(errors, nameof(OpenTransactionLockWait), OpenTransactionLockWait.Ticks);
+        RequirePositive(errors, nameof(OpenTransactionWatchInterval), OpenTransactionWatchInterval.Ticks);
+        if (SpoolBytesMax < 0 || SpoolReserveBytes < 0)
+            errors.Add($"{nameof(SpoolBytesMax)} and {nameof(SpoolReserveBytes)} must not be negative.");
+        if (!Path.IsPathFullyQualified(SpoolFolder))
+            errors.Add($"{nameof(SpoolFolder)} '{SpoolFolder}' must be an absolute path.");
         RequirePositive(errors, nameof(CopyTablesMax), CopyTablesMax);
         RequirePositive(errors, nameof(ApplyConnections), ApplyConnections);
         RequirePositive(errors, nameof(ApplyLockTimeout), ApplyLockTimeout.Ticks);

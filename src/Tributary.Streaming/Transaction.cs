@@ -43,6 +43,34 @@ public sealed class Transaction : IDisposable
     /// <summary>Number of changes.</summary>
     public long Count => _spooled?.Count ?? _changes.Count;
 
+    /// <summary>How many changes there are of each kind; those of the schema are in <see cref="Count"/> alone.</summary>
+    internal ChangeCounts Counts()
+    {
+        if (_spooled is not null)
+            return _spooled.Counts;
+        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
+        foreach (var change in _changes)
+        {
+            switch (change.Kind)
+            {
+                case ChangeKind.Insert:
+                    inserts++;
+                    break;
+                case ChangeKind.Update:
+                    updates++;
+                    break;
+                case ChangeKind.Delete:
+                    deletes++;
+                    break;
+                case ChangeKind.Truncate:
+                    truncates++;
+                    break;
+            }
+        }
+
+        return new ChangeCounts(inserts, updates, deletes, truncates);
+    }
+
     /// <summary>Bytes of row images that are held in memory.</summary>
     public long Bytes { get; private set; }
 

@@ -23,6 +23,8 @@ internal static class StartReplication
         yield return ("publication_names", SqlQuoting.Identifier(options.PublicationName));
         if (serverMajor >= 14)
             yield return ("messages", "true");
+        if (serverMajor >= 14 && options.StreamsOpenTransactions)
+            yield return ("streaming", "on");
         if (serverMajor >= 14 && binary)
             yield return ("binary", "true");
         if (serverMajor >= 16 && options.LocalChangesOnly)

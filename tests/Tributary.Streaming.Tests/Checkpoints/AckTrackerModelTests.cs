@@ -13,30 +13,44 @@ public sealed class AckTrackerModelTests
     // A transaction may begin before an earlier one's commit; keep-alives come between; a message of the heartbeat comes back at the end.
     static readonly Step[] Script =
     [
-        new(Kind.KeepAlive, 11), new(Kind.Enter, 12), new(Kind.Receive, 20), new(Kind.KeepAlive, 25),
-        new(Kind.Enter, 15), new(Kind.Receive, 30), new(Kind.Enter, 28), new(Kind.Receive, 31), new(Kind.KeepAlive, 31), new(Kind.KeepAlive, 40),
-        new(Kind.Enter, 35), new(Kind.Receive, 45), new(Kind.Reached, 50), new(Kind.KeepAlive, 55),
+        new(Kind.KeepAlive, 11), new(Kind.Enter, 12, 1), new(Kind.Receive, 20, 1), new(Kind.KeepAlive, 25),
+        new(Kind.Enter, 15, 2), new(Kind.Receive, 30, 2), new(Kind.Enter, 28, 3), new(Kind.Receive, 31, 3), new(Kind.KeepAlive, 31), new(Kind.KeepAlive, 40),
+        new(Kind.Enter, 35, 4), new(Kind.Receive, 45, 4), new(Kind.Reached, 50), new(Kind.KeepAlive, 55),
     ];
 
-    [Fact]
-    public void No_order_of_the_loops_steps_confirms_what_is_not_durable()
+    // One comes in parts while it is open, and one of those is undone; the commit's position is heard with the commit itself.
+    static readonly Step[] OpenScript =
+    [
+        new(Kind.KeepAlive, 11), new(Kind.Enter, 12, 1), new(Kind.Enter, 12, 2), new(Kind.Enter, 13, 3), new(Kind.Receive, 20, 3), new(Kind.KeepAlive, 25),
+        new(Kind.Leave, 25, 2), new(Kind.Receive, 30, 1), new(Kind.KeepAlive, 31), new(Kind.Enter, 28, 4), new(Kind.Receive, 33, 4), new(Kind.KeepAlive, 40),
+        new(Kind.Reached, 50), new(Kind.KeepAlive, 55),
+    ];
+
+    public static TheoryData<string> Scripts => ["whole", "open"];
+
+    static Step[] Named(string name) => name == "whole" ? Script : OpenScript;
+
+    [Theory]
+    [MemberData(nameof(Scripts))]
+    public void No_order_of_the_loops_steps_confirms_what_is_not_durable(string script)
     {
-        var (states, broken) = Explore(hearsBeforeItAsks: true);
+        var (states, broken) = Explore(Named(script), hearsBeforeItAsks: true);
 
         Assert.Null(broken);
-        Assert.True(states > 2000, $"{states} states are too few to be all");
+        Assert.True(states > 1000, $"{states} states are too few to be all");
     }
 
-    [Fact]
-    public void The_search_finds_a_beat_that_hears_after_it_asks() => Assert.NotNull(Explore(hearsBeforeItAsks: false).Broken);
+    [Theory]
+    [MemberData(nameof(Scripts))]
+    public void The_search_finds_a_beat_that_hears_after_it_asks(string script) => Assert.NotNull(Explore(Named(script), hearsBeforeItAsks: false).Broken);
 
-    static (int States, string? Broken) Explore(bool hearsBeforeItAsks)
+    static (int States, string? Broken) Explore(Step[] script, bool hearsBeforeItAsks)
     {
         var seen = new HashSet<string>();
         var open = new Stack<string>([""]);
         while (open.TryPop(out var path))
         {
-            var run = new Run(hearsBeforeItAsks);
+            var run = new Run(script, hearsBeforeItAsks);
             foreach (var choice in path)
                 run.Do(choice);
             if (run.Broken is not null)
@@ -44,7 +58,7 @@ public sealed class AckTrackerModelTests
             if (!seen.Add(run.Key()))
                 continue;
             var choices = run.Choices();
-            if (choices.Length == 0 && run.Confirmed != Script[^1].Position)
+            if (choices.Length == 0 && run.Confirmed != script[^1].Position)
                 return (seen.Count, $"{run.Confirmed} is confirmed at the end of {path}");
             foreach (var choice in choices)
                 open.Push(path + choice);
@@ -58,15 +72,17 @@ public sealed class AckTrackerModelTests
         KeepAlive,
         Enter,
         Receive,
+        Leave,
         Reached,
     }
 
     /// <param name="Position">As the message's header tells it; for a commit also its end.</param>
-    readonly record struct Step(Kind Kind, ulong Position);
+    readonly record struct Step(Kind Kind, ulong Position, uint Xid = 0);
 
     /// <summary>One order of steps, from the start. The tracker is the real one; all else is a model.</summary>
     sealed class Run
     {
+        readonly Step[] _script;
         readonly bool _hearsBeforeItAsks;
         readonly AckTracker _tracker;
         readonly List<(ulong Position, bool IsTransaction)> _queue = [];
@@ -80,11 +96,12 @@ public sealed class AckTrackerModelTests
         bool _handled = true;
         int _beat;
 
-        public Run(bool hearsBeforeItAsks)
+        public Run(Step[] script, bool hearsBeforeItAsks)
         {
+            _script = script;
             _hearsBeforeItAsks = hearsBeforeItAsks;
             _tracker = new AckTracker(new Lsn(10), Confirm);
-            _committed.AddRange(Script.Where(step => step.Kind == Kind.Receive).Select(step => step.Position));
+            _committed.AddRange(_script.Where(step => step.Kind == Kind.Receive).Select(step => step.Position));
         }
 
         public string? Broken { get; private set; }
@@ -96,7 +113,7 @@ public sealed class AckTrackerModelTests
         // r: the reader's next step. b: the beat's. 1 to 9: the writer makes so many items of the queue durable. d: it says so.
         public string Choices()
         {
-            var choices = _handled && _read == Script.Length ? "" : "r";
+            var choices = _handled && _read == _script.Length ? "" : "r";
             if (_beat > 0 || Worthwhile())
                 choices += "b";
             if (_saved is not null)
@@ -137,17 +154,19 @@ public sealed class AckTrackerModelTests
         {
             if (_handled)
             {
-                _heard = Math.Max(_heard, Script[_read++].Position);
+                _heard = Math.Max(_heard, _script[_read++].Position);
                 _handled = false;
                 return;
             }
 
-            var step = Script[_read - 1];
+            var step = _script[_read - 1];
             _handled = true;
             if (step.Kind == Kind.Enter)
-                _tracker.Enter();
+                _tracker.Enter(step.Xid);
             else if (step.Kind == Kind.Receive)
-                _tracker.Receive(new Lsn(step.Position));
+                _tracker.Receive(step.Xid, new Lsn(step.Position));
+            else if (step.Kind == Kind.Leave)
+                _tracker.Leave(step.Xid);
             if (step.Kind is Kind.Receive or Kind.Reached)
                 _queue.Add((step.Position, step.Kind == Kind.Receive));
         }

@@ -50,6 +50,23 @@ internal sealed class ApplyLanes : IAsyncDisposable
 
     public int Count => _sessions.Count;
 
+    /// <summary>Whether what is written is marked with an origin.</summary>
+    public bool HasOrigin => _sessions[0].HasOrigin;
+
+    /// <summary>Lends a connection for what is no batch, such as a large transaction. Nothing else may be in flight.</summary>
+    public async Task<T> UseAsync<T>(Func<ApplySession, Task<T>> use, CancellationToken cancellationToken)
+    {
+        var session = await _free.Reader.ReadAsync(cancellationToken);
+        try
+        {
+            return await use(session);
+        }
+        finally
+        {
+            _free.Writer.TryWrite(session);
+        }
+    }
+
     /// <summary>Takes part in what is in flight. To be called in the source's order, when the batch is planned.</summary>
     /// <returns>What the batch must wait for: the last one that touches what it touches.</returns>
     public Task Enter(BatchInFlight batch)

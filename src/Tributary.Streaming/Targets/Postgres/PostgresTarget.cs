@@ -13,7 +13,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// 2. Find out which batch in flight touches the same rows; with none, the batch need not wait for any.
 /// 3. Execute its statements on a lane of its own, and commit with the position when all before it have committed.
 /// </summary>
-internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
+internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
     readonly TargetSessions _sessions = new(options, time, logger);
     readonly SemaphoreSlim _planning = new(1);
@@ -57,6 +57,8 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
 
     public Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
+        if (batch.Transactions is [{ IsSpooled: true }])
+            return WriteLargeAsync(batch, cancellationToken);
         var entry = new BatchInFlight(batch, _last);
         _last = entry;
         // On a thread of the pool, so that the caller goes on collecting the next batch while this one is planned.
@@ -97,6 +99,20 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         {
             // Does nothing to a batch that has committed.
             entry.SetFailed();
+        }
+    }
+
+    async Task<WriteOutcome> WriteLargeAsync(TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        if (_last is { } before)
+            await before.Committed.WaitAsync(cancellationToken);
+        try
+        {
+            return await Lanes.UseAsync(session => new LargeTransaction(session, _epoch).WriteAsync(batch, cancellationToken), cancellationToken);
+        }
+        catch (RefusedException refused)
+        {
+            throw refused.ToFailure(options.Name);
         }
     }
 
