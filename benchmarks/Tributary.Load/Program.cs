@@ -7,7 +7,8 @@ using Tributary.Load.Kill;
 using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new KillBenchmark(), new HugeTxBenchmark(), new ApplyBenchmark()];
+IBenchmark[] benchmarks =
+    [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

@@ -8,13 +8,25 @@ public sealed record StreamOptions
     readonly string? _slotName;
     readonly string? _publicationName;
     readonly string? _spoolFolder;
+    readonly PostgresUrl? _target;
 
     /// <summary>Names the stream in its progress row; lower-case letters, digits and underscores, as in the name of a slot.</summary>
     public required string Name { get; init; }
 
     public required PostgresUrl Source { get; init; }
 
-    public required PostgresUrl Target { get; init; }
+    /// <summary>The Postgres that receives the changes; a stream has this or <see cref="Stdout"/>.</summary>
+    public PostgresUrl Target
+    {
+        get => _target ?? throw new InvalidOperationException($"The target of the stream '{Name}' is no Postgres.");
+        init => _target = value;
+    }
+
+    /// <summary>Set for a stream that writes lines of JSON.</summary>
+    public StdoutOptions? Stdout { get; init; }
+
+    /// <summary>The target for people, without a password.</summary>
+    public string TargetName => Stdout is null ? Target.ToString() : "standard output";
 
     /// <summary>Default <c>tributary_NAME</c>.</summary>
     public string SlotName
@@ -174,10 +186,17 @@ public sealed record StreamOptions
         RequirePositive(errors, nameof(LagSpan), LagSpan.Ticks);
         RequirePositive(errors, nameof(HeartbeatInterval), HeartbeatInterval.Ticks);
         RequirePositive(errors, nameof(FeedbackInterval), FeedbackInterval.Ticks);
+        if (Stdout is null == _target is null)
+            errors.Add($"one of {nameof(Target)} and {nameof(Stdout)} must be given.");
+        if (Stdout is { } stdout)
+            RequirePositive(errors, nameof(stdout.BufferBytesMax), stdout.BufferBytesMax);
         if (PublicationName.Length is 0 or > 63)
             errors.Add($"{nameof(PublicationName)} must have 1 to 63 characters.");
         return errors;
     }
+
+    // The generated text would ask for the target that a stream of lines does not have.
+    public override string ToString() => $"stream '{Name}' from {Source}";
 
     static void RequirePositive(List<string> errors, string name, long value)
     {

@@ -33,6 +33,7 @@ public sealed class StreamPipeline
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly StatusBoard _board;
+    StreamFigures? _figures;
     int _failuresInRow;
 
     internal StreamPipeline(
@@ -64,19 +65,23 @@ public sealed class StreamPipeline
                 {
                     var reason = LostLink.Describe(arguments.Outcome.Exception!);
                     _board.Failed(reason, willReconnect: true);
+                    StreamTraces.Reconnect(_options.Name, reason);
                     Log.Reconnecting(_logger, _options.Name, arguments.RetryDelay, reason);
                     return default;
                 },
             })
             .Build();
+        _figures = StreamMetrics.Show(_options.Name, _options.Stdout is null ? "postgres" : "stdout", () => Status);
         try
         {
             await retry.ExecuteAsync(async token => await RunSessionAsync(token), cancellationToken);
+            _figures.Dispose();
         }
         catch (Exception) when (cancellationToken.IsCancellationRequested)
         {
             // Cancelled in the middle of something: the target's transaction is undone, and the next start resumes at the checkpoint.
             _board.Enter(StreamPhase.Stopped);
+            _figures.Dispose();
         }
         catch (Exception exception)
         {
@@ -105,7 +110,9 @@ public sealed class StreamPipeline
             if (checkpoint is null)
                 await _copy.RefuseOthersAsync(cancellationToken);
             var copying = await target.BeginCopyAsync(identity, cancellationToken);
-            var position = await _copy.RunAsync(copying, _board, cancellationToken);
+            Lsn position;
+            using (StreamTraces.Copy(_options.Name))
+                position = await _copy.RunAsync(copying, _board, cancellationToken);
             checkpoint = await target.CompleteCopyAsync(position, cancellationToken);
             Log.Copied(_logger, _options.Name, position);
         }
@@ -129,6 +136,7 @@ public sealed class StreamPipeline
         });
         var queue = new TransactionQueue(_options);
         var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
+        _board.InFlight(() => queue.Usage);
         Task[] loops =
         [
             ReadLoopAsync(source, queue, tracker, eager, position, session.Token),
@@ -148,6 +156,7 @@ public sealed class StreamPipeline
         }
         finally
         {
+            _board.InFlight(null);
             queue.Dispose();
         }
 
@@ -188,6 +197,7 @@ public sealed class StreamPipeline
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var writes = new Queue<PendingWrite>();
+        var endsLarge = false;
         try
         {
             while (true)
@@ -196,7 +206,7 @@ public sealed class StreamPipeline
                 // batches. The next one is begun meanwhile only if it is large already.
                 if (writes.TryPeek(out var oldest))
                 {
-                    if (writes.Count < target.BatchesInFlightMax)
+                    if (!endsLarge && writes.Count < target.BatchesInFlightMax)
                         await Task.WhenAny(oldest.Outcome, queue.RowsAsync(_options.BatchRowsMax / OverlapShare));
                     else
                         await Task.WhenAny(oldest.Outcome);
@@ -208,13 +218,15 @@ public sealed class StreamPipeline
                     }
                 }
 
+                // One that is on disk takes long and is written alone: after all before it, and with none beside it.
                 var transactions = new List<Transaction>();
                 var reached = await queue.TakeBatchAsync(transactions, cancellationToken);
                 var batch = new TransactionBatch(transactions, reached);
-                if (transactions is [{ IsSpooled: true }])
-                    await WriteLargeAsync(target, batch, writes, queue, tracker, eager, stop.Token);
+                endsLarge = transactions is [{ IsSpooled: true }];
+                if (endsLarge)
+                    writes.Enqueue(new PendingWrite(batch, WriteLargeAsync(target, eager, [.. writes], batch, stop.Token)));
                 else if (transactions.Count > 0 || reached > tracker.Confirmed)
-                    writes.Enqueue(new PendingWrite(batch, target.WriteAsync(batch, stop.Token)));
+                    writes.Enqueue(new PendingWrite(batch, WriteAsync(target, batch, stop.Token)));
             }
         }
         finally
@@ -229,34 +241,34 @@ public sealed class StreamPipeline
         }
     }
 
-    // A large transaction's turn comes when all before it is durable, and nothing begins beside it.
-    async Task WriteLargeAsync(
-        ITarget target, TransactionBatch batch, Queue<PendingWrite> writes, TransactionQueue queue, AckTracker tracker, EagerLane eager,
-        CancellationToken cancellationToken)
+    async Task<WriteOutcome> WriteAsync(ITarget target, TransactionBatch batch, CancellationToken cancellationToken)
     {
-        try
-        {
-            while (writes.TryPeek(out var before))
-            {
-                Settle(before, await before.Outcome, tracker);
-                queue.Release(writes.Dequeue().Batch.Transactions);
-            }
+        using var span = StreamTraces.Write(_options.Name, batch);
+        return await target.WriteAsync(batch, cancellationToken);
+    }
 
-            var outcome = await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
-            Settle(new PendingWrite(batch, Task.FromResult(outcome)), outcome, tracker);
-        }
-        finally
-        {
-            queue.Release(batch.Transactions);
-        }
+    async Task<WriteOutcome> WriteLargeAsync(
+        ITarget target, EagerLane eager, PendingWrite[] before, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        await Task.WhenAll(before.Select(static write => write.Outcome));
+        using var span = StreamTraces.Write(_options.Name, batch);
+        return await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
     }
 
     void Settle(PendingWrite write, WriteOutcome outcome, AckTracker tracker)
     {
         _board.Written(write.Batch, outcome);
+        RecordLag(write.Batch);
         if (outcome.MissingRows > 0)
             Log.MissingRows(_logger, _options.Name, outcome.MissingRows, write.Batch.Position);
         tracker.Durable(write.Batch.Position);
+    }
+
+    void RecordLag(TransactionBatch batch)
+    {
+        var now = _time.GetUtcNow();
+        foreach (var transaction in batch.Transactions)
+            StreamMetrics.RecordLag(_figures!, now > transaction.CommitTime ? now - transaction.CommitTime : TimeSpan.Zero);
     }
 
     async Task BeatLoopAsync(ISource source, TransactionQueue queue, AckTracker tracker, CancellationToken cancellationToken)

@@ -48,7 +48,7 @@ public sealed class Transaction : IDisposable
     {
         if (_spooled is not null)
             return _spooled.Counts;
-        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
+        long inserts = 0, updates = 0, deletes = 0, truncates = 0, schemas = 0;
         foreach (var change in _changes)
         {
             switch (change.Kind)
@@ -65,10 +65,13 @@ public sealed class Transaction : IDisposable
                 case ChangeKind.Truncate:
                     truncates++;
                     break;
+                case ChangeKind.Schema:
+                    schemas++;
+                    break;
             }
         }
 
-        return new ChangeCounts(inserts, updates, deletes, truncates);
+        return new ChangeCounts(inserts, updates, deletes, truncates, schemas);
     }
 
     /// <summary>Bytes of row images that are held in memory.</summary>

@@ -21,8 +21,19 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
     readonly SemaphoreSlim _released = new(0, 1);
     readonly Lock _lock = new();
     long _bytes;
+    long _transactions;
     long _rows;
     (long Rows, TaskCompletionSource Signal)? _awaited;
+
+    /// <summary>What was written and not released yet.</summary>
+    public (long Transactions, long Bytes) Usage
+    {
+        get
+        {
+            lock (_lock)
+                return (_transactions, _bytes);
+        }
+    }
 
     public async ValueTask WriteAsync(QueueItem item, CancellationToken cancellationToken)
     {
@@ -88,6 +99,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         lock (_lock)
         {
             _bytes -= bytes;
+            _transactions -= transactions.Count;
             if (_released.CurrentCount == 0)
                 _released.Release();
         }
@@ -120,6 +132,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
             if (_bytes > 0 && _bytes + bytes > options.QueueBytesMax)
                 return false;
             _bytes += bytes;
+            _transactions++;
             return true;
         }
     }

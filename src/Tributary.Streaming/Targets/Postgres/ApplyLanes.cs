@@ -50,10 +50,10 @@ internal sealed class ApplyLanes : IAsyncDisposable
 
     public int Count => _sessions.Count;
 
-    /// <summary>Whether what is written is marked with an origin.</summary>
+    /// <summary>Whether what is written is marked as not born here.</summary>
     public bool HasOrigin => _sessions[0].HasOrigin;
 
-    /// <summary>Lends a connection for what is no batch, such as a large transaction. Nothing else may be in flight.</summary>
+    /// <summary>Lends one connection for something that is no batch, when none is in flight.</summary>
     public async Task<T> UseAsync<T>(Func<ApplySession, Task<T>> use, CancellationToken cancellationToken)
     {
         var session = await _free.Reader.ReadAsync(cancellationToken);

@@ -55,15 +55,6 @@ internal sealed class ApplySession(NpgsqlConnection connection, StreamOptions op
         return missing + await SendAsync(cancellationToken);
     }
 
-    /// <summary>Sends commands of a transaction, such as SAVEPOINT.</summary>
-    /// <exception cref="RefusedException">One failed.</exception>
-    public Task ExecuteAsync(CancellationToken cancellationToken, params ReadOnlySpan<string> commands)
-    {
-        foreach (var sql in commands)
-            Add(sql);
-        return SendAsync(cancellationToken);
-    }
-
     /// <summary>Saves the position and commits, in one round trip. After the answer both are durable as far as the session's settings say.</summary>
     public async Task CommitAsync(Lsn position, DateTimeOffset commitTime, long epoch, CancellationToken cancellationToken)
     {

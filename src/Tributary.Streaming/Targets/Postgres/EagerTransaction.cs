@@ -9,26 +9,50 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// </summary>
 /// <param name="watch">A session that is asked while the first one is busy.</param>
 internal sealed class EagerTransaction(
-    ApplySession session, NpgsqlConnection watch, string pipeline, uint xid, long epoch) : IEagerTransaction
+    ApplySession session, NpgsqlConnection watch, uint xid, PlanPiece plan, long epoch, StreamOptions options) : IEagerTransaction
 {
     // A session remembers as many in shared memory (PGPROC_MAX_CACHED_SUBXIDS in src/include/storage/proc.h); beyond, every reader of the target pays for them.
     const int SubtransactionsMax = 64;
 
-    // Its place is not known before the commit, and nothing that fails here is told to the user.
-    readonly PieceWriter _writer = new(session, Lsn.Zero);
     readonly List<(uint SubXid, long MissingRows)> _savepoints = [];
-    bool _begun;
+    bool _hasBegun;
     int _subtransactions;
+    long _missingRows;
+    long _changes;
 
     public async Task<bool> WriteAsync(OpenPart part, CancellationToken cancellationToken)
     {
         try
         {
-            return await WritePartAsync(part, cancellationToken);
+            if (!_hasBegun)
+                await session.BeginAsync(options.OpenTransactionLockWait, cancellationToken);
+            _hasBegun = true;
+            var savepoint = _savepoints.FindIndex(savepoint => savepoint.SubXid == part.SubXid);
+            if (part.Changes is null)
+            {
+                // One that is not there has done nothing, or went with one that began before it.
+                if (savepoint >= 0)
+                    await UndoAsync(savepoint, cancellationToken);
+                return true;
+            }
+
+            if (part.SubXid != xid && savepoint < 0)
+            {
+                if (++_subtransactions > SubtransactionsMax)
+                    return false;
+                await SendAsync($"SAVEPOINT s{part.SubXid}", cancellationToken);
+                _savepoints.Add((part.SubXid, _missingRows));
+            }
+
+            // Its place is not known before the commit, and nothing that fails here is told as the stream's failure.
+            var planner = await plan(part.Changes, Lsn.Zero, _changes, inOrder: false, cancellationToken);
+            _missingRows += await session.ApplyAsync(planner.Complete(), cancellationToken);
+            _changes += part.Changes.Count;
+            return true;
         }
         catch (RefusedException refused)
         {
-            throw refused.ToFailure(pipeline);
+            throw refused.ToFailure(options.Name);
         }
     }
 
@@ -36,7 +60,7 @@ internal sealed class EagerTransaction(
     {
         await using var command = new NpgsqlCommand(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $2 AND $1 = ANY (pg_catalog.pg_blocking_pids(pid)))", watch)
-        { Parameters = { new() { Value = session.Connection.ProcessID }, new() { Value = $"tributary {pipeline}" } } };
+        { Parameters = { new() { Value = session.Connection.ProcessID }, new() { Value = TargetSessions.LaneName(options) } } };
         return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
@@ -45,11 +69,11 @@ internal sealed class EagerTransaction(
         try
         {
             await session.CommitAsync(batch.Position, batch.Transactions[0].CommitTime, epoch, cancellationToken);
-            return new WriteOutcome(_writer.MissingRows);
+            return new WriteOutcome(_missingRows);
         }
         catch (RefusedException refused)
         {
-            throw refused.ToFailure(pipeline);
+            throw refused.ToFailure(options.Name);
         }
     }
 
@@ -60,32 +84,17 @@ internal sealed class EagerTransaction(
         await session.DisposeAsync();
     }
 
-    async Task<bool> WritePartAsync(OpenPart part, CancellationToken cancellationToken)
+    async Task UndoAsync(int savepoint, CancellationToken cancellationToken)
     {
-        if (!_begun)
-            await session.BeginAsync(lockTimeout: null, cancellationToken);
-        _begun = true;
-        var savepoint = _savepoints.FindIndex(savepoint => savepoint.SubXid == part.SubXid);
-        if (part.Changes is null)
-        {
-            // One that is not there has done nothing, or went with one that began before it.
-            if (savepoint < 0)
-                return true;
-            await session.ExecuteAsync(cancellationToken, $"ROLLBACK TO SAVEPOINT s{part.SubXid}", $"RELEASE SAVEPOINT s{part.SubXid}");
-            _writer.ForgetMissing(_savepoints[savepoint].MissingRows);
-            _savepoints.RemoveRange(savepoint, _savepoints.Count - savepoint);
-            return true;
-        }
+        var (subXid, missingRows) = _savepoints[savepoint];
+        await SendAsync($"ROLLBACK TO SAVEPOINT s{subXid}; RELEASE SAVEPOINT s{subXid}", cancellationToken);
+        _missingRows = missingRows;
+        _savepoints.RemoveRange(savepoint, _savepoints.Count - savepoint);
+    }
 
-        if (part.SubXid != xid && savepoint < 0)
-        {
-            if (++_subtransactions > SubtransactionsMax)
-                return false;
-            await session.ExecuteAsync(cancellationToken, $"SAVEPOINT s{part.SubXid}");
-            _savepoints.Add((part.SubXid, _writer.MissingRows));
-        }
-
-        await _writer.WriteAsync(part.Changes, careful: false, cancellationToken);
-        return true;
+    async Task SendAsync(string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, session.Connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

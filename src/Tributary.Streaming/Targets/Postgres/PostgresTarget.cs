@@ -12,6 +12,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 ///    each while the statements of those before it run.
 /// 2. Find out which batch in flight touches the same rows; with none, the batch need not wait for any.
 /// 3. Execute its statements on a lane of its own, and commit with the position when all before it have committed.
+/// A transaction that is on disk is planned and executed piece by piece, alone, or ahead of its commit in a session beside the lanes.
 /// </summary>
 internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
@@ -99,20 +100,6 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
         {
             // Does nothing to a batch that has committed.
             entry.SetFailed();
-        }
-    }
-
-    async Task<WriteOutcome> WriteLargeAsync(TransactionBatch batch, CancellationToken cancellationToken)
-    {
-        if (_last is { } before)
-            await before.Committed.WaitAsync(cancellationToken);
-        try
-        {
-            return await Lanes.UseAsync(session => new LargeTransaction(session, _epoch).WriteAsync(batch, cancellationToken), cancellationToken);
-        }
-        catch (RefusedException refused)
-        {
-            throw refused.ToFailure(options.Name);
         }
     }
 

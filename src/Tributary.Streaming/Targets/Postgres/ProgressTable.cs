@@ -101,7 +101,7 @@ internal static class ProgressTable
     {
         await using var origin = new NpgsqlCommand(
             "SELECT pg_catalog.pg_replication_origin_drop(roname) FROM pg_catalog.pg_replication_origin WHERE (roname = $1 OR starts_with(roname, $1 || '/')) AND has_function_privilege('pg_catalog.pg_replication_origin_drop(text)', 'EXECUTE')", target)
-        { Parameters = { new() { Value = ReplicationOrigin.Name(pipeline, 0) } } };
+        { Parameters = { new() { Value = $"tributary_{pipeline}" } } };
         await origin.ExecuteNonQueryAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
             "WITH forgotten AS (DELETE FROM tributary.copied_object WHERE pipeline = $1) DELETE FROM tributary.progress WHERE pipeline = $1", target)

@@ -14,10 +14,7 @@ internal static class ReplicationOrigin
     /// <summary>The slash cannot be in the name of a stream, so one stream's second origin is never another's first.</summary>
     public static string Name(string pipeline, int lane) => lane == 0 ? $"tributary_{pipeline}" : $"tributary_{pipeline}/{lane + 1}";
 
-    /// <summary>The one of the session that writes open transactions.</summary>
-    public static string OpenName(string pipeline) => $"tributary_{pipeline}/open";
-
-    public static async Task<bool> TrySetAsync(NpgsqlConnection target, string pipeline, string origin, ILogger logger, CancellationToken cancellationToken)
+    public static async Task<bool> TrySetAsync(NpgsqlConnection target, string pipeline, int lane, ILogger logger, CancellationToken cancellationToken)
     {
         try
         {
@@ -25,7 +22,7 @@ internal static class ReplicationOrigin
                 """
                 SELECT CASE WHEN pg_catalog.pg_replication_origin_oid($1) IS NULL THEN pg_catalog.pg_replication_origin_create($1) END
                 """, target)
-            { Parameters = { new() { Value = origin } } };
+            { Parameters = { new() { Value = Name(pipeline, lane) } } };
             await command.ExecuteNonQueryAsync(cancellationToken);
             command.CommandText = "SELECT pg_catalog.pg_replication_origin_session_setup($1)";
             await command.ExecuteNonQueryAsync(cancellationToken);

@@ -14,7 +14,6 @@ internal sealed class TargetSessions(StreamOptions options, TimeProvider time, I
     const int PreparedMax = 256;
 
     NpgsqlDataSource? _lanes;
-    NpgsqlDataSource? _ahead;
     NpgsqlConnection? _control;
 
     public NpgsqlConnection Control => _control ?? throw new InvalidOperationException("The target is not open.");
@@ -56,25 +55,31 @@ internal sealed class TargetSessions(StreamOptions options, TimeProvider time, I
         }
     }
 
-    /// <summary>Opens the connection that writes an open transaction, which gives way soon when it has to wait.</summary>
-    public Task<ApplySession> OpenAheadAsync(CancellationToken cancellationToken) =>
-        OpenAsync(_ahead ??= NewDataSource(options.OpenTransactionLockWait), ReplicationOrigin.OpenName(options.Name), cancellationToken);
-
-    Task<ApplySession> OpenLaneAsync(int lane, CancellationToken cancellationToken) => OpenAsync(
-        _lanes ??= NewDataSource(options.ApplyConnections > 1 ? options.ApplyLockTimeout : TimeSpan.Zero),
-        ReplicationOrigin.Name(options.Name, lane), cancellationToken);
-
-    async Task<ApplySession> OpenAsync(NpgsqlDataSource source, string origin, CancellationToken cancellationToken)
+    /// <summary>Opens one more connection beside the lanes, with an origin of its own; null when it needs one and none is free.</summary>
+    public async Task<ApplySession?> TryOpenMoreAsync(bool needsOrigin, CancellationToken cancellationToken)
     {
-        var connection = await AsReplicaAsync(async () => await source.OpenConnectionAsync(cancellationToken));
+        var session = await OpenLaneAsync(options.ApplyConnections, cancellationToken);
+        if (session.HasOrigin == needsOrigin)
+            return session;
+        await session.DisposeAsync();
+        return null;
+    }
+
+    /// <summary>The application name of the connections that apply.</summary>
+    public static string LaneName(StreamOptions options) => $"tributary {options.Name}";
+
+    async Task<ApplySession> OpenLaneAsync(int lane, CancellationToken cancellationToken)
+    {
+        _lanes ??= NewDataSource();
+        var connection = await AsReplicaAsync(async () => await _lanes.OpenConnectionAsync(cancellationToken));
         try
         {
-            var hasOrigin = await ReplicationOrigin.TrySetAsync(connection, options.Name, origin, logger, cancellationToken);
+            var hasOrigin = await ReplicationOrigin.TrySetAsync(connection, options.Name, lane, logger, cancellationToken);
             if (connection.State != System.Data.ConnectionState.Open)
             {
                 // The driver closes a connection on which the server was short of something, as it is when all origins are taken.
                 await connection.DisposeAsync();
-                connection = await source.OpenConnectionAsync(cancellationToken);
+                connection = await _lanes.OpenConnectionAsync(cancellationToken);
             }
 
             return new ApplySession(connection, options, hasOrigin);
@@ -92,18 +97,16 @@ internal sealed class TargetSessions(StreamOptions options, TimeProvider time, I
             await _control.DisposeAsync();
         if (_lanes is not null)
             await _lanes.DisposeAsync();
-        if (_ahead is not null)
-            await _ahead.DisposeAsync();
     }
 
-    NpgsqlDataSource NewDataSource(TimeSpan lockTimeout)
+    NpgsqlDataSource NewDataSource()
     {
         // A statement is planned once, for a few rows: that plan looks each row up in an index, whatever the table has grown to since. Plans
         // that read a whole table are out of the question even while it is small, and compiling a plan that runs for a millisecond is a loss.
         var settings = SessionSettings.ConnectionString(
-            options.Target, $"tributary {options.Name}",
+            options.Target, LaneName(options),
             "-c session_replication_role=replica -c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off " +
-            $"-c enable_bitmapscan=off -c jit=off -c lock_timeout={(long)lockTimeout.TotalMilliseconds} " +
+            $"-c enable_bitmapscan=off -c jit=off -c lock_timeout={(options.ApplyConnections > 1 ? (long)options.ApplyLockTimeout.TotalMilliseconds : 0)} " +
             $"-c synchronous_commit={(options.SynchronousCommit ? "on" : "off")}");
         var builder = new NpgsqlDataSourceBuilder(settings);
         builder.ConnectionStringBuilder.MaxAutoPrepare = PreparedMax;
