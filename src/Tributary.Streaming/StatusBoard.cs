@@ -5,7 +5,11 @@ namespace Tributary.Streaming;
 /// <summary>Collects what a stream's loops report and answers immutable snapshots. Safe from any thread.</summary>
 internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time) : ICopyProgress
 {
+    // Enough for a person to see the kind of thing that is missing; the target's table has all.
+    const int ReportsKeptMax = 20;
+
     readonly Lock _lock = new();
+    readonly Queue<SchemaReport> _lastReports = new();
     StreamPhase _phase = StreamPhase.Starting;
     CopyStatus _copy = CopyStatus.None;
     ChangeCounts _changes = new(0, 0, 0, 0);
@@ -15,6 +19,8 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     Lsn _confirmed;
     Lsn _source;
     string? _lastError;
+    long _schemaChanges;
+    long _schemaReports;
 
     public StreamStatus Snapshot()
     {
@@ -24,7 +30,8 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             var lagBytes = Math.Max(0, Lsn.Max(_source, _confirmed) - _confirmed);
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
-                percentiles[0], percentiles[1], _missingRows, _reconnections, _lastError);
+                percentiles[0], percentiles[1], _missingRows, _reconnections, _lastError,
+                _schemaChanges, _schemaReports, [.. _lastReports]);
         }
     }
 
@@ -74,7 +81,8 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
                     ChangeKind.Insert => inserts++,
                     ChangeKind.Update => updates++,
                     ChangeKind.Delete => deletes++,
-                    _ => truncates++,
+                    ChangeKind.Truncate => truncates++,
+                    _ => 0,
                 };
             }
         }
@@ -84,6 +92,15 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             _transactions += batch.Transactions.Count;
             _changes = new ChangeCounts(_changes.Inserts + inserts, _changes.Updates + updates, _changes.Deletes + deletes, _changes.Truncates + truncates);
             _missingRows += outcome.MissingRows;
+            _schemaChanges += outcome.SchemaChanges;
+            _schemaReports += outcome.Reports?.Count ?? 0;
+            foreach (var report in outcome.Reports ?? [])
+            {
+                _lastReports.Enqueue(report);
+                if (_lastReports.Count > ReportsKeptMax)
+                    _lastReports.Dequeue();
+            }
+
             _source = Lsn.Max(_source, batch.Position);
             foreach (var transaction in batch.Transactions)
                 lag.Add(now, Math.Max(0, (now - transaction.CommitTime).TotalMilliseconds));

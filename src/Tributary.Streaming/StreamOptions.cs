@@ -44,6 +44,9 @@ public sealed record StreamOptions
     /// <summary>The largest single transaction that is accepted: it is held in memory until its commit.</summary>
     public long TransactionBytesMax { get; init; } = 1L << 30;
 
+    /// <summary>Whether changes of the schema are carried. Default <see cref="SchemaMode.Auto"/>.</summary>
+    public SchemaMode Schema { get; init; } = SchemaMode.Auto;
+
     /// <summary>How often a message is written into the source's log, so that the slot of an idle database moves on.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
 

@@ -189,6 +189,8 @@ public sealed class StreamPipeline
                 _board.Written(batch, outcome);
                 if (outcome.MissingRows > 0)
                     Log.MissingRows(_logger, _options.Name, outcome.MissingRows, reached);
+                foreach (var report in outcome.Reports ?? [])
+                    Log.SchemaReported(_logger, _options.Name, report.Tag, report.Subject, report.Why, report.Position);
                 tracker.Durable(reached);
             }
             finally

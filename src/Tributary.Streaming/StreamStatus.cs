@@ -22,6 +22,9 @@ public enum StreamPhase
 /// </param>
 /// <param name="MissingRows">Updates and deletes that found no row in the target.</param>
 /// <param name="LastError">The reason of the last failure or reconnection; null when there was none.</param>
+/// <param name="SchemaChanges">Commands that changed the schema and were carried.</param>
+/// <param name="SchemaReports">How much of them the target does not have.</param>
+/// <param name="LastSchemaReports">The latest of these, newest last.</param>
 public sealed record StreamStatus(
     string Name,
     StreamPhase Phase,
@@ -35,7 +38,10 @@ public sealed record StreamStatus(
     double? LagP99Ms,
     long MissingRows,
     int Reconnections,
-    string? LastError);
+    string? LastError,
+    long SchemaChanges = 0,
+    long SchemaReports = 0,
+    IReadOnlyList<SchemaReport>? LastSchemaReports = null);
 
 /// <summary>How far the copy of the existing rows is.</summary>
 /// <param name="Rows">Counted as they pass.</param>

@@ -51,6 +51,9 @@ public sealed class Transaction : IDisposable
     public IAsyncEnumerable<IReadOnlyList<Change>> ReadPiecesAsync(CancellationToken cancellationToken) =>
         (_spooled ?? throw new InvalidOperationException("The transaction is in memory.")).ReadPiecesAsync(cancellationToken);
 
+    /// <summary>Whether the schema changes with it. Such a transaction is a batch of its own, so that a command meets at the target what it met at the source.</summary>
+    public bool HasSchemaChanges { get; private set; }
+
     public void Dispose()
     {
         foreach (var chunk in _chunks)
@@ -61,6 +64,21 @@ public sealed class Transaction : IDisposable
     }
 
     internal void Add(Change change) => _changes.Add(change);
+
+    /// <summary>
+    /// Adds a change of the schema. The rows that a command such as CREATE TABLE AS writes come before the message that describes the command,
+    /// so what it has created goes before their first row.
+    /// </summary>
+    internal void AddSchema(SchemaChange schema, IReadOnlySet<uint> created)
+    {
+        HasSchemaChanges = true;
+        var place = created.Count == 0 ? -1 : _changes.FindIndex(change => change.Table is { } table && created.Contains(table.RelationId));
+        var change = new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: schema);
+        if (place < 0)
+            _changes.Add(change);
+        else
+            _changes.Insert(place, change);
+    }
 
     internal void Complete(Lsn commitEndLsn, DateTimeOffset commitTime)
     {

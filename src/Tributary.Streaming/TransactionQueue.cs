@@ -44,7 +44,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         {
             if (item.Transaction is { } next)
             {
-                if (transactions.Count > 0 && (next.IsSpooled || transactions[^1].IsSpooled || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
+                if (transactions.Count > 0 && (IsAlone(next) || IsAlone(transactions[^1]) || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
                     break;
                 transactions.Add(next);
                 rows += next.Count;
@@ -82,6 +82,8 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
             item.Transaction?.Dispose();
         _released.Dispose();
     }
+
+    static bool IsAlone(Transaction transaction) => transaction.IsSpooled || transaction.HasSchemaChanges;
 
     bool TryReserve(long bytes)
     {

@@ -170,7 +170,7 @@ internal sealed class PgOutputDecoder
         rest.Name();
         message.Prefix = reader.Take(reader.Remaining - rest.Remaining - 1);
         reader.Byte();
-        reader.Take(reader.Int32());
+        message.Content = reader.Take(reader.Int32());
         return message;
     }
 

@@ -44,4 +44,6 @@ internal ref struct PgOutputMessage
     public bool Transactional;
 
     public ReadOnlySpan<byte> Prefix;
+
+    public ReadOnlySpan<byte> Content;
 }

@@ -21,6 +21,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
 
     readonly LogicalReplicationConnection _replication = new(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name}"));
     readonly PgOutputDecoder _decoder = new();
+    DdlMessages _ddl = DdlMessages.None;
     NpgsqlConnection? _queries;
     byte[] _message = new byte[64 * 1024];
 
@@ -32,6 +33,7 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
         await _replication.Open(cancellationToken);
         _queries = await SessionSettings.OpenAsync(
             SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} heartbeat"), cancellationToken);
+        _ddl = await DdlMessages.OpenAsync(_queries, options, cancellationToken);
         var system = await _replication.IdentifySystem(cancellationToken);
         return new SourceIdentity(system.SystemId, system.Timeline);
     }
@@ -138,6 +140,9 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
                 return null;
             case PgOutputKind.Message when !message.Transactional && transaction is null:
                 return new SourceEvent(SourceEventKind.Reached, message.Lsn, null);
+            case PgOutputKind.Message when message.Transactional && transaction is not null && _ddl.Accepts(message.Prefix):
+                _ddl.Add(message.Content, transaction);
+                return null;
             case PgOutputKind.Relation or PgOutputKind.Type or PgOutputKind.Origin or PgOutputKind.Message:
                 return null;
             default:

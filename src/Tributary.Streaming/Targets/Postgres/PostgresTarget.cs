@@ -8,7 +8,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// Writes into a Postgres database, exactly once: a batch and its position are one transaction, sent in one round trip.
 /// Its session is a replica's: triggers and foreign keys do not fire a second time for what the source has already done.
 /// </summary>
-internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
+internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
     // One statement a run of one shape; far more shapes than tables times kinds do not occur together.
     const int PreparedMax = 256;
@@ -57,6 +57,8 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
 
     public async Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
+        if (batch.Transactions.Any(transaction => transaction.HasSchemaChanges))
+            return await WriteSchemaAsync(batch, cancellationToken);
         try
         {
             return await WriteAsync(batch, await PlanAsync(batch, inOrder: false, cancellationToken), inOrder: false, cancellationToken);
@@ -95,7 +97,7 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         var builder = new NpgsqlConnectionStringBuilder(SessionSettings.ConnectionString(
             options.Target, $"tributary {options.Name}",
             // Each statement is planned for the size of its arrays; a plan for "some" rows could scan a table once a row.
-            $"-c session_replication_role=replica -c plan_cache_mode=force_custom_plan -c synchronous_commit={(options.SynchronousCommit ? "on" : "off")}"))
+            $"-c session_replication_role=replica -c check_function_bodies=off -c plan_cache_mode=force_custom_plan -c synchronous_commit={(options.SynchronousCommit ? "on" : "off")}"))
         {
             MaxAutoPrepare = PreparedMax,
             AutoPrepareMinUsages = 2,
@@ -144,24 +146,25 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         foreach (var transaction in batch.Transactions)
         {
             for (var i = 0; i < transaction.Changes.Count; i++)
-            {
-                var change = transaction.Changes[i];
-                var located = new LocatedChange(change, transaction.CommitEndLsn, i);
-                var table = await TableAsync(change.Table, located, cancellationToken);
-                if (change.Truncation is not { } truncation)
-                {
-                    planner.Add(table, located);
-                    continue;
-                }
-
-                var tables = new List<TargetTable>();
-                foreach (var emptied in truncation.Tables)
-                    tables.Add(await TableAsync(emptied, located, cancellationToken));
-                planner.AddTruncation(table, tables, located);
-            }
+                await PlanAsync(planner, new LocatedChange(transaction.Changes[i], transaction.CommitEndLsn, i), cancellationToken);
         }
 
         return planner.Runs;
+    }
+
+    async ValueTask PlanAsync(ApplyPlanner planner, LocatedChange located, CancellationToken cancellationToken)
+    {
+        var table = await TableAsync(located.Change.Table, located, cancellationToken);
+        if (located.Change.Truncation is not { } truncation)
+        {
+            planner.Add(table, located);
+            return;
+        }
+
+        var tables = new List<TargetTable>();
+        foreach (var emptied in truncation.Tables)
+            tables.Add(await TableAsync(emptied, located, cancellationToken));
+        planner.AddTruncation(table, tables, located);
     }
 
     async ValueTask<TargetTable> TableAsync(TableSchema schema, LocatedChange located, CancellationToken cancellationToken)
@@ -198,6 +201,12 @@ internal sealed class PostgresTarget(StreamOptions options, TimeProvider time, I
         });
         if (_hasOrigin)
             commands.BatchCommands.Add(OriginCommand(batch));
+        return await ExecuteAsync(commands, runs, inOrder, cancellationToken);
+    }
+
+    /// <param name="commands">One for each run, and others behind them.</param>
+    async Task<WriteOutcome> ExecuteAsync(NpgsqlBatch commands, IReadOnlyList<ApplyRun> runs, bool inOrder, CancellationToken cancellationToken)
+    {
         try
         {
             await commands.ExecuteNonQueryAsync(cancellationToken);

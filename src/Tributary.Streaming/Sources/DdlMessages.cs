@@ -1,0 +1,73 @@
+using System.Text;
+using System.Text.Json;
+using Npgsql;
+
+namespace Tributary.Streaming.Sources;
+
+/// <summary>
+/// The messages that the source's event triggers write. Anybody may write a message of any prefix (pg_logical_emit_message is public), so only
+/// those count that hold the secret which the triggers alone can read.
+/// </summary>
+internal sealed class DdlMessages(string? token)
+{
+    public static readonly DdlMessages None = new(null);
+
+    /// <summary>Reads the secret; without event triggers no message counts.</summary>
+    public static async Task<DdlMessages> OpenAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
+    {
+        if (options.Schema == SchemaMode.None)
+            return None;
+        await using var exists = new NpgsqlCommand("SELECT pg_catalog.to_regclass('tributary.ddl_setting') IS NOT NULL", source);
+        if (await exists.ExecuteScalarAsync(cancellationToken) is not true)
+            return None;
+        try
+        {
+            await using var command = new NpgsqlCommand("SELECT token FROM tributary.ddl_setting", source);
+            return new DdlMessages((string?)await command.ExecuteScalarAsync(cancellationToken));
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InsufficientPrivilege)
+        {
+            throw new StreamException(
+                StreamErrorKind.Configuration,
+                $"The source has event triggers for changes of the schema, and the role {options.Source.User} may not read their secret. " +
+                $"As a superuser of the source's database run: GRANT USAGE ON SCHEMA tributary TO {Postgres.SqlQuoting.Identifier(options.Source.User)}; " +
+                $"GRANT SELECT ON tributary.ddl_setting TO {Postgres.SqlQuoting.Identifier(options.Source.User)};");
+        }
+    }
+
+    public bool Accepts(ReadOnlySpan<byte> prefix) => token is not null && prefix.SequenceEqual("tributary.ddl"u8);
+
+    /// <exception cref="PgOutputFormatException">The content has the secret and is not what the triggers write.</exception>
+    public void Add(ReadOnlySpan<byte> content, Transaction transaction)
+    {
+        var json = Encoding.UTF8.GetString(content);
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            var message = document.RootElement;
+            if (message.ValueKind != JsonValueKind.Object || !message.TryGetProperty("token", out var secret) || secret.GetString() != token)
+                return;
+            transaction.AddSchema(new SchemaChange(message.GetProperty("tag").GetString()!, json), Created(message));
+        }
+        catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)
+        {
+            // Without the secret it is somebody else's message of the same prefix.
+            if (json.Contains(token!, StringComparison.Ordinal))
+                throw new PgOutputFormatException("a message of the event triggers is malformed");
+        }
+    }
+
+    static HashSet<uint> Created(JsonElement message)
+    {
+        var created = new HashSet<uint>();
+        if (!message.TryGetProperty("objects", out var objects))
+            return created;
+        foreach (var item in objects.EnumerateArray())
+        {
+            if (!item.TryGetProperty("before", out _) && item.TryGetProperty("id", out var id) && item.GetProperty("after").GetProperty("class").GetString() == "relation")
+                created.Add(id.ValueKind == JsonValueKind.String ? uint.Parse(id.GetString()!, System.Globalization.CultureInfo.InvariantCulture) : id.GetUInt32());
+        }
+
+        return created;
+    }
+}
