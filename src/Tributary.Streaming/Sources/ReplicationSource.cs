@@ -33,7 +33,6 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
         await _replication.Open(cancellationToken);
         _queries = await SessionSettings.OpenAsync(
             SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} heartbeat"), cancellationToken);
-        _ddl = await DdlMessages.OpenAsync(_queries, options, cancellationToken);
         var system = await _replication.IdentifySystem(cancellationToken);
         return new SourceIdentity(system.SystemId, system.Timeline);
     }
@@ -44,6 +43,8 @@ internal sealed class ReplicationSource(StreamOptions options) : ISource
         if (identity.SystemId != checkpoint.SystemIdentifier)
             throw SlotCheck.OtherSystem(options, checkpoint, identity.SystemId);
         await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
+        // Here and not with the connection: on the first start the copy installs the event triggers in between.
+        _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)

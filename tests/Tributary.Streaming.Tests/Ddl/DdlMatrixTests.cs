@@ -58,6 +58,7 @@ public sealed partial class DdlMatrixTests
             catch (Exception exception) when (exception is StreamException or TimeoutException or ChildProcessException)
             {
                 failures.Add($"{Name(next)} {item.Category}, {item.Command}: {exception.Message}");
+                await CompareAsync(stream, source, target, first, next, failures);
                 return next + 1;
             }
         }
@@ -139,7 +140,7 @@ public sealed partial class DdlMatrixTests
             $"SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname LIKE '{Name(index)}%' AND (c.relkind = 'r' AND c.relpersistence = 'p' OR c.relkind = 'm' AND c.relispopulated)");
         foreach (var table in tables)
         {
-            var rows = $"SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(to_jsonb(t)))::text FROM {table} AS t ORDER BY 1 COLLATE \"C\"";
+            var rows = $"SELECT r FROM (SELECT (SELECT jsonb_object_agg(key, value) FROM jsonb_each_text(to_jsonb(t)))::text AS r FROM {table} AS t) x ORDER BY r COLLATE \"C\"";
             try
             {
                 var (here, there) = (await StreamHarness.ColumnAsync(stream.Source, rows), await StreamHarness.ColumnAsync(stream.Target, rows));

@@ -3,10 +3,11 @@
 CREATE OR REPLACE FUNCTION tributary.ddl_object_state(
     kind text, schema text, name text, identity text, mode text, made text, owner oid, parts jsonb, classid oid, objid oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
+    -- No row, and so null, for what cannot be made from a description.
     SELECT jsonb_strip_nulls(jsonb_build_object(
         'class', 'object', 'kind', kind, 'schema', schema, 'name', name, 'identity', identity, 'mode', mode, 'create', made,
         'owner', CASE WHEN owner <> 0 THEN pg_get_userbyid(owner) END,
-        'parts', COALESCE(parts, '{}') || tributary.ddl_comment(kind, identity, classid, objid)))
+        'parts', COALESCE(parts, '{}') || tributary.ddl_comment(kind, identity, classid, objid))) WHERE made IS NOT NULL
 $f$;
 
 CREATE OR REPLACE FUNCTION tributary.ddl_type(typeid oid) RETURNS jsonb
@@ -91,7 +92,7 @@ BEGIN
         SELECT tributary.ddl_object_state('PUBLICATION', NULL, p.pubname, identity, 'recreate', format('CREATE PUBLICATION %s%s WITH (publish = %L, publish_via_partition_root = %s)', identity,
             CASE WHEN p.puballtables THEN ' FOR ALL TABLES' ELSE (' FOR ' || NULLIF(concat_ws(', ', tributary.ddl_published_schemas(objid), tributary.ddl_published_tables(objid)), '')) END,
             concat_ws(', ', CASE WHEN p.pubinsert THEN 'insert' END, CASE WHEN p.pubupdate THEN 'update' END, CASE WHEN p.pubdelete THEN 'delete' END, CASE WHEN p.pubtruncate THEN 'truncate' END),
-            p.pubviaroot), p.pubowner, NULL, classid, objid) INTO state FROM pg_publication p WHERE p.oid = objid;
+            p.pubviaroot::text), p.pubowner, NULL, classid, objid) INTO state FROM pg_publication p WHERE p.oid = objid;
     WHEN 'pg_default_acl'::regclass THEN
         SELECT jsonb_build_object('class', 'object', 'kind', 'DEFAULT PRIVILEGES', 'name', identity, 'identity', identity, 'mode', 'parts', 'parts', tributary.ddl_grants(
             CASE d.defaclobjtype WHEN 'r' THEN 'TABLES' WHEN 'S' THEN 'SEQUENCES' WHEN 'f' THEN 'FUNCTIONS' WHEN 'T' THEN 'TYPES' WHEN 'n' THEN 'SCHEMAS' ELSE 'LARGE OBJECTS' END, '',
@@ -99,7 +100,7 @@ BEGIN
             d.defaclacl, CASE WHEN d.defaclnamespace <> 0 THEN 'c' WHEN d.defaclobjtype = 'S' THEN 's' ELSE d.defaclobjtype END, d.defaclrole)) INTO state FROM pg_default_acl d WHERE d.oid = objid;
     WHEN 'pg_collation'::regclass THEN
         SELECT tributary.ddl_object_state('COLLATION', n.nspname, c.collname, identity, 'recreate', format('CREATE COLLATION %s (PROVIDER = %s, DETERMINISTIC = %s, %s)', identity,
-            CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END, c.collisdeterministic,
+            CASE c.collprovider WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END, c.collisdeterministic::text,
             COALESCE((SELECT format('LOCALE = %L', COALESCE(to_jsonb(c) ->> 'colllocale', to_jsonb(c) ->> 'colliculocale')) WHERE to_jsonb(c) ->> 'colllocale' IS NOT NULL OR to_jsonb(c) ->> 'colliculocale' IS NOT NULL),
                 format('LC_COLLATE = %L, LC_CTYPE = %L', c.collcollate, c.collctype))), c.collowner, NULL, classid, objid) INTO state
         FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = objid;

@@ -30,6 +30,7 @@ internal sealed partial class PostgresTarget
     {
         _ddl ??= new DdlApply(Connection);
         _reports.Clear();
+        _ddl.Reset();
         var missing = 0L;
         var commands = 0L;
         await using var transaction = await Connection.BeginTransactionAsync(cancellationToken);
@@ -56,6 +57,7 @@ internal sealed partial class PostgresTarget
             missing += await WriteRowsAsync(rows, inOrder, cancellationToken);
         }
 
+        await _ddl.FinishAsync(cancellationToken);
         await CopiedObjects.EndRecordAsync(Connection, options.Name, cancellationToken);
         await SchemaReportTable.AddAsync(Connection, options.Name, _reports, cancellationToken);
         await WriteAsync(batch, [], inOrder: true, cancellationToken);
@@ -67,6 +69,7 @@ internal sealed partial class PostgresTarget
     {
         if (rows.Count == 0)
             return 0;
+        await _ddl!.FinishAsync(cancellationToken);
         var planner = new ApplyPlanner(inOrder);
         foreach (var located in rows)
             await PlanAsync(planner, located, cancellationToken);

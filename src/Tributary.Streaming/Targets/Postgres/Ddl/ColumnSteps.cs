@@ -11,11 +11,14 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
 {
     readonly string _identity = relation.Required("identity");
 
+    // A view's columns are those of its definition.
+    bool IsView => keyword is "VIEW" or "MATERIALIZED VIEW";
+
     public void Compare(IReadOnlyDictionary<string, JsonElement> before, IReadOnlyDictionary<string, JsonElement> after)
     {
         foreach (var (number, column) in before)
         {
-            if (!after.ContainsKey(number) && IsOwn(column))
+            if (!IsView && !after.ContainsKey(number) && IsOwn(column))
                 steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {_identity} DROP COLUMN {Name(column)}");
         }
 
@@ -23,6 +26,8 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
         {
             if (before.TryGetValue(number, out var was))
                 Alter(was, column);
+            else if (IsView)
+                Settings(default, column);
             else
                 Add(column);
         }
@@ -66,7 +71,7 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
         if (Name(was) != Name(column) && isOwn)
             steps.Essential(DdlPhase.Rename, $"ALTER {keyword} {_identity} RENAME COLUMN {Name(was)} TO {Name(column)}");
         var retyped = was.Text("type_id") != column.Text("type_id") || was.Text("modifier") != column.Text("modifier") || was.Text("collation") != column.Text("collation");
-        if (keyword is "VIEW" or "MATERIALIZED VIEW")
+        if (IsView)
         {
             Settings(was, column);
             if (keyword == "VIEW" && was.Text("default") != column.Text("default"))
@@ -85,7 +90,7 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
         if (was.Flag("not_null") != column.Flag("not_null"))
         {
             steps.Essential(
-                column.Flag("not_null") ? DdlPhase.NotNull : DdlPhase.TakeDefault,
+                column.Flag("not_null") ? DdlPhase.NotNull : DdlPhase.Loosen,
                 $"{Alter(column)} {(column.Flag("not_null") ? "SET" : "DROP")} NOT NULL");
         }
 
@@ -98,17 +103,17 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
         var (wasGenerated, isGenerated) = (was.Text("generated"), column.Text("generated"));
         var (old, now) = (was.Text("default"), column.Text("default"));
         if (wasGenerated is not null && isGenerated is null)
-            steps.Essential(DdlPhase.TakeDefault, $"{AlterOnly(column)} DROP EXPRESSION");
+            steps.Essential(DdlPhase.Drop, $"{AlterOnly(column)} DROP EXPRESSION");
         else if (isGenerated is not null && old != now && !retyped)
             steps.Essential(DdlPhase.Default, $"{AlterOnly(column)} SET EXPRESSION AS ({now})");
         if (wasGenerated is null && old is not null && (retyped || now is null))
-            steps.Essential(DdlPhase.TakeDefault, $"{AlterOnly(column)} DROP DEFAULT");
+            steps.Essential(DdlPhase.Drop, $"{AlterOnly(column)} DROP DEFAULT");
         if (isGenerated is null && now is not null && (now != old || retyped || wasGenerated is not null))
             steps.Essential(DdlPhase.Default, $"{AlterOnly(column)} SET DEFAULT {now}");
 
         var (wasIdentity, isIdentity) = (was.Field("sequence"), column.Field("sequence"));
         if (wasIdentity.ValueKind == JsonValueKind.Object && isIdentity.ValueKind != JsonValueKind.Object)
-            steps.Essential(DdlPhase.TakeDefault, $"{Alter(column)} DROP IDENTITY");
+            steps.Essential(DdlPhase.Drop, $"{Alter(column)} DROP IDENTITY");
         else if (wasIdentity.ValueKind != JsonValueKind.Object && isIdentity.ValueKind == JsonValueKind.Object)
             steps.Essential(DdlPhase.Key, $"{Alter(column)} ADD GENERATED {RelationCreation.Identity(column)}");
         else if (isIdentity.ValueKind == JsonValueKind.Object)

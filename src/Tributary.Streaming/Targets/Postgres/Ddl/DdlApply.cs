@@ -17,6 +17,9 @@ internal sealed class DdlApply(NpgsqlConnection connection)
     // Roles whose lack has been told, so that a source with other roles does not fill the report.
     readonly HashSet<string> _rolesTold = [];
 
+    // Foreign keys that are set again when the rows of an emptied table are back.
+    readonly List<string> _waiting = [];
+
     /// <exception cref="StreamException">Kind Schema: the target cannot follow.</exception>
     public async Task ApplyAsync(SchemaChange change, Lsn position, int sequence, List<SchemaReport> reports, CancellationToken cancellationToken)
     {
@@ -38,9 +41,11 @@ internal sealed class DdlApply(NpgsqlConnection connection)
             return;
         }
 
+        await FinishAsync(cancellationToken);
         foreach (var (what, why) in message.Reports)
             reports.Add(new SchemaReport(position, message.Tag, what, why));
         await DropAsync(message, position, sequence, cancellationToken);
+        await SetAsideAsync(message.Rewritten, cancellationToken);
         foreach (var step in message.Steps.Where(step => step.Phase > DdlPhase.Drop))
         {
             if (step.IsEssential)
@@ -53,6 +58,44 @@ internal sealed class DdlApply(NpgsqlConnection connection)
                 Report(message.Tag, step, failure, position, reports);
             }
         }
+    }
+
+    /// <summary>Forgets what an undone transaction has left open.</summary>
+    public void Reset() => _waiting.Clear();
+
+    /// <summary>Sets what waits for the rows of a command, which have all arrived when anything else comes.</summary>
+    public async Task FinishAsync(CancellationToken cancellationToken)
+    {
+        foreach (var sql in _waiting)
+            await ExecuteAsync(sql, cancellationToken);
+        _waiting.Clear();
+    }
+
+    // A foreign key to an emptied table is checked anew when its columns get another type, and would find no row.
+    async Task SetAsideAsync(IReadOnlyList<string> rewritten, CancellationToken cancellationToken)
+    {
+        if (rewritten.Count == 0)
+            return;
+        var drops = new List<string>();
+        await using (var command = new NpgsqlCommand(
+            """
+            SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname),
+                format('ALTER TABLE %s ADD CONSTRAINT %I %s', conrelid::regclass, conname, pg_catalog.pg_get_constraintdef(oid))
+            FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conparentid = 0
+                AND confrelid IN (SELECT t::regclass FROM unnest($1) AS t UNION SELECT pg_catalog.pg_partition_root(t::regclass) FROM unnest($1) AS t)
+            """, connection)
+        { Parameters = { new() { Value = rewritten.ToArray() } } })
+        {
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            while (await reader.ReadAsync(cancellationToken))
+            {
+                drops.Add(reader.GetString(0));
+                _waiting.Add(reader.GetString(1));
+            }
+        }
+
+        foreach (var sql in drops)
+            await ExecuteAsync(sql, cancellationToken);
     }
 
     // The server knows what depends on what: a step that comes too early is tried again after the others.

@@ -3,8 +3,11 @@ using System.Text.Json;
 namespace Tributary.Streaming.Targets.Postgres.Ddl;
 
 /// <summary>One message of the source's event triggers, read far enough to plan it.</summary>
+/// <param name="Refusal">Why the command cannot be carried at all.</param>
+/// <param name="Rewritten">Tables that are emptied; their rows follow in messages of their own.</param>
 internal sealed record DdlMessage(
-    string Tag, IReadOnlyList<DdlStep> Steps, IReadOnlyList<(string Object, string Why)> Reports, string? Refusal, DdlRows? Rows);
+    string Tag, IReadOnlyList<DdlStep> Steps, IReadOnlyList<(string Object, string Why)> Reports, string? Refusal,
+    IReadOnlyList<string> Rewritten, DdlRows? Rows);
 
 /// <summary>Rows that a command has written anew, as the text of each value.</summary>
 /// <param name="Json">An array of arrays.</param>

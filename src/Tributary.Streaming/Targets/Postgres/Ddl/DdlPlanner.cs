@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Tributary.Postgres;
 
 namespace Tributary.Streaming.Targets.Postgres.Ddl;
 
@@ -17,7 +18,7 @@ internal static class DdlPlanner
         using var document = JsonDocument.Parse(change.Json);
         var message = document.RootElement;
         if (message.Field("rows").ValueKind == JsonValueKind.Array)
-            return new DdlMessage(change.Tag, [], [], null, DdlRows.Read(message));
+            return new DdlMessage(change.Tag, [], [], null, [], DdlRows.Read(message));
         var reports = message.Items("reports").Select(report => (report.Required("object"), report.Required("why"))).ToList();
         var steps = new List<DdlStep>();
         // Step 1 and 2.
@@ -37,7 +38,8 @@ internal static class DdlPlanner
         }
 
         // Step 3: the sort keeps the order of equals.
-        return new DdlMessage(change.Tag, [.. steps.OrderBy(step => step.Phase)], reports, Refusal(message), null);
+        return new DdlMessage(
+            change.Tag, [.. steps.OrderBy(step => step.Phase)], reports, Refusal(message), [.. rewritten.Select(table => table.Required("identity"))], null);
     }
 
     static string? Refusal(JsonElement message)
@@ -118,6 +120,14 @@ internal static class DdlPlanner
         if (state.Field("sequence").Text("owned_by") is not null && !item.Flag("original"))
             return;
         var keyword = RelationSteps.Keyword(state);
-        new DdlSteps($"{keyword} {identity}", steps).Essential(DdlPhase.Drop, $"DROP {keyword} {identity}");
+        var own = new DdlSteps($"{keyword} {identity}", steps);
+        // Tables that refer to each other cannot go one by one before these.
+        foreach (var constraint in state.Parts("constraints").Values)
+        {
+            if (constraint.Text("type") == "f" && constraint.Text("parent") is null)
+                own.Essential(DdlPhase.Drop, $"ALTER {keyword} IF EXISTS {identity} DROP CONSTRAINT IF EXISTS {SqlQuoting.Identifier(constraint.Required("name"))}");
+        }
+
+        own.Essential(DdlPhase.Drop, $"DROP {keyword} {identity}");
     }
 }

@@ -11,7 +11,7 @@ internal enum DdlPhase
     /// <summary>Empties tables whose rows the command has written anew; the rows follow in messages of their own.</summary>
     Empty,
     Rename,
-    TakeDefault,
+    Loosen,
     Create,
     Column,
     Default,

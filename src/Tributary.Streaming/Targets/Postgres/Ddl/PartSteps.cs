@@ -5,7 +5,7 @@ namespace Tributary.Streaming.Targets.Postgres.Ddl;
 
 /// <summary>
 /// The steps for constraints, indexes, triggers, rules and policies of one relation. A part is the same as before if it has the same number, or,
-/// where the server makes parts anew (as when a column gets another type), the same name.
+/// where the server makes parts anew (as when a column gets another type), the same name. A part that goes with a column may be gone already.
 /// </summary>
 internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
 {
@@ -26,7 +26,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
             if (!isSame && was.Text("definition") != constraint.Text("definition"))
             {
                 if (IsOwn(was))
-                    steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {identity} DROP CONSTRAINT {Name(was)}");
+                    steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {identity} DROP CONSTRAINT IF EXISTS {Name(was)}");
                 Add(constraint, after);
                 continue;
             }
@@ -47,7 +47,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         foreach (var (id, constraint) in old)
         {
             if (Later(now, id, constraint) is null && IsOwn(constraint))
-                steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {identity} DROP CONSTRAINT {Name(constraint)}");
+                steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {identity} DROP CONSTRAINT IF EXISTS {Name(constraint)}");
         }
     }
 
@@ -79,7 +79,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
             if (was is { } dropped && !isSame && dropped.Text("definition") != index.Text("definition") && index.Text("constraint") is null && dropped.Text("constraint") is null)
             {
                 if (dropped.Text("parent") is null)
-                    steps.Essential(DdlPhase.Drop, $"DROP INDEX {Full(dropped)}");
+                    steps.Essential(DdlPhase.Drop, $"DROP INDEX IF EXISTS {Full(dropped)}");
                 was = null;
             }
 
@@ -93,7 +93,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         foreach (var (id, index) in old)
         {
             if (Later(now, id, index) is null && index.Text("constraint") is null && index.Text("parent") is null)
-                steps.Essential(DdlPhase.Drop, $"DROP INDEX {Full(index)}");
+                steps.Essential(DdlPhase.Drop, $"DROP INDEX IF EXISTS {Full(index)}");
         }
 
         if (now.Values.FirstOrDefault(index => index.Flag("clustered")) is { ValueKind: JsonValueKind.Object } clustered)
@@ -171,7 +171,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         foreach (var (id, part) in old)
         {
             if (Later(now, id, part) is null)
-                steps.Essential(DdlPhase.Drop, $"DROP {kind} {Name(part)} ON {identity}");
+                steps.Essential(DdlPhase.Drop, $"DROP {kind} IF EXISTS {Name(part)} ON {identity}");
         }
 
         foreach (var (id, part) in now)
@@ -181,7 +181,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
                 steps.Essential(DdlPhase.Rename, $"ALTER {kind} {Name(renamed)} ON {identity} RENAME TO {Name(part)}");
             else if (was is { } changed && changed.Text("definition") != part.Text("definition"))
             {
-                steps.Essential(DdlPhase.Drop, $"DROP {kind} {Name(changed)} ON {identity}");
+                steps.Essential(DdlPhase.Drop, $"DROP {kind} IF EXISTS {Name(changed)} ON {identity}");
                 was = null;
             }
 
