@@ -198,6 +198,9 @@ BEGIN
             dropped := dropped || jsonb_build_object('id', item.objid, 'identity', item.object_identity, 'original', item.original, 'state', remembered);
             CONTINUE;
         END IF;
+        IF item.object_type IN ('publication relation', 'publication namespace') THEN
+            SELECT touched || array_agg(('pg_publication'::regclass, p.oid)::tributary.ddl_address) INTO touched FROM pg_publication p;
+        END IF;
         relation := CASE
             WHEN item.classid = 'pg_class'::regclass AND item.objsubid <> 0 THEN item.objid
             WHEN item.object_type IN ('table constraint', 'trigger', 'policy', 'rule', 'default value')

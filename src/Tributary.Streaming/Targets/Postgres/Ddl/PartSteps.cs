@@ -16,7 +16,10 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         {
             if (Earlier(old, now, id, constraint) is not { } was)
             {
-                Add(constraint, after);
+                if (constraint.Text("type") is "p" or "u" && constraint.Text("index") is { } number && before.Parts("indexes").TryGetValue(number, out var index) && index.Text("constraint") is null)
+                    AddUsing(constraint, index);
+                else
+                    Add(constraint, after);
                 continue;
             }
 
@@ -66,6 +69,15 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
             steps.Essential(phase, $"ALTER {keyword} {only}{identity} ADD CONSTRAINT {Name(constraint)} {constraint.Required("definition")}");
         }
 
+        Comment("CONSTRAINT", default, constraint);
+    }
+
+    // The index that the constraint takes over gets the constraint's name with it.
+    void AddUsing(JsonElement constraint, JsonElement index)
+    {
+        var deferral = constraint.Flag("deferrable") ? $" DEFERRABLE INITIALLY {(constraint.Flag("deferred") ? "DEFERRED" : "IMMEDIATE")}" : "";
+        steps.Essential(
+            DdlPhase.Key, $"ALTER {keyword} {identity} ADD CONSTRAINT {Name(constraint)} {(constraint.Text("type") == "p" ? "PRIMARY KEY" : "UNIQUE")} USING INDEX {Name(index)}{deferral}");
         Comment("CONSTRAINT", default, constraint);
     }
 
