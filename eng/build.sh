@@ -2,6 +2,8 @@
 # Sourced by ./demo, ./test, ./bench and .ci/run: the two builds. One configuration serves all, so that the libraries compile once.
 # shellcheck source=eng/install.sh
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
+# shellcheck source=eng/postgres-versions.sh
+source "$(dirname "${BASH_SOURCE[0]}")/postgres-versions.sh"
 
 configuration=Release
 binary=$repo_root/artifacts/publish/tributary

@@ -12,6 +12,9 @@ interface IBenchmark
     /// <summary>What the ratio is, and where it must be.</summary>
     RatioGoal Goal { get; }
 
+    /// <summary>Takes the words behind the name. Answers null, or what may stand there.</summary>
+    string? Configure(IReadOnlyList<string> words) => words.Count == 0 ? null : "takes no options";
+
     /// <summary>Runs every contestant on the same work. Leaves nothing on the machine, also when it is cancelled.</summary>
     Task<BenchmarkOutcome> RunAsync(CancellationToken cancellationToken);
 }

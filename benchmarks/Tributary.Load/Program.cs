@@ -1,9 +1,12 @@
 using Tributary.Load;
 using Tributary.Load.Create;
+using Tributary.Load.Decode;
+using Tributary.Load.HugeTx;
+using Tributary.Load.Kill;
 using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark()];
+IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new KillBenchmark(), new HugeTxBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>
@@ -20,9 +23,15 @@ if (args is ["list"])
     return 0;
 }
 
-if (args is not [var name] || benchmarks.SingleOrDefault(known => known.Name == name) is not { } benchmark)
+if (args is not [var name, .. var words] || benchmarks.SingleOrDefault(known => known.Name == name) is not { } benchmark)
 {
-    Console.Error.WriteLine($"usage: ./bench list | ./bench NAME, where NAME is one of: {string.Join(", ", benchmarks.Select(known => known.Name))}");
+    Console.Error.WriteLine($"usage: ./bench list | ./bench NAME [OPTIONS], where NAME is one of: {string.Join(", ", benchmarks.Select(known => known.Name))}");
+    return 2;
+}
+
+if (benchmark.Configure(words) is { } usage)
+{
+    Console.Error.WriteLine($"usage: ./bench {name} {usage}");
     return 2;
 }
 

@@ -50,7 +50,12 @@ static class StreamSelection
             return (null, Failures.Usage(parse, $"--source: {error}"));
         if (!PostgresUrl.TryParse(target, out var targetUrl, out error))
             return (null, Failures.Usage(parse, $"--target: {error}"));
-        var stream = new StreamConfiguration { Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name), Target = targetUrl };
+        var stream = new StreamConfiguration
+        {
+            Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name),
+            Target = targetUrl,
+            StateDirectory = Path.GetFullPath(Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } state ? state : TributaryConfiguration.DefaultStateDirectory()),
+        };
         return Server.Hosting.StreamRunner.Mistakes(stream) is { Count: > 0 } mistakes
             ? (null, Failures.Usage(parse, string.Join(' ', mistakes)))
             : (new SelectedStream(sourceUrl, stream), ExitCodes.Ok);

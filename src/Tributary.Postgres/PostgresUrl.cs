@@ -28,6 +28,9 @@ public sealed record PostgresUrl
     /// <summary>One of libpq's <c>sslmode</c> values; default <c>prefer</c>.</summary>
     public string SslMode { get; init; } = "prefer";
 
+    /// <summary>A file of the authorities that may sign the server's certificate, as libpq's <c>sslrootcert</c>; null for its default places.</summary>
+    public string? SslRootCert { get; init; }
+
     /// <summary>Reads a URL; on failure says what is wrong with it without repeating a password.</summary>
     public static bool TryParse(string text, [System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PostgresUrl? url, out string error)
     {
@@ -77,6 +80,8 @@ public sealed record PostgresUrl
         };
         if (Password is not null)
             builder["Password"] = Password;
+        if (SslRootCert is not null)
+            builder["Root Certificate"] = SslRootCert;
         return builder.ConnectionString;
     }
 
@@ -94,6 +99,8 @@ public sealed record PostgresUrl
         };
         if (Password is not null)
             environment["PGPASSWORD"] = Password;
+        if (SslRootCert is not null)
+            environment["PGSSLROOTCERT"] = SslRootCert;
         return environment;
     }
 
@@ -162,10 +169,13 @@ public sealed record PostgresUrl
                 case "sslmode":
                     error = $"sslmode must be one of {string.Join(", ", SslModes)}";
                     break;
+                case "sslrootcert" when value.Length > 0:
+                    parsed = parsed with { SslRootCert = value };
+                    break;
                 case "application_name" or "connect_timeout" or "target_session_attrs":
                     break;
                 default:
-                    error = $"the URL parameter '{key}' is not supported (host, port, user, password, dbname, sslmode are)";
+                    error = $"the URL parameter '{key}' is not supported (host, port, user, password, dbname, sslmode, sslrootcert are)";
                     break;
             }
         }

@@ -45,7 +45,11 @@ public sealed record StreamConfiguration
     /// <summary>The Postgres that receives the rows.</summary>
     public required PostgresUrl Target { get; init; }
 
-    internal StreamOptions Options(PostgresUrl source) => new() { Name = Name, Source = source, Target = Target };
+    /// <summary>Where the server keeps its state; transactions that exceed memory are held below it, in <c>spool/NAME</c>.</summary>
+    public string StateDirectory { get; init; } = TributaryConfiguration.DefaultStateDirectory();
+
+    internal StreamOptions Options(PostgresUrl source) =>
+        new() { Name = Name, Source = source, Target = Target, SpoolFolder = Path.Combine(StateDirectory, "spool", Name) };
 }
 
 public sealed record GatewayConfiguration

@@ -21,7 +21,7 @@ public interface ISource : IAsyncDisposable
     /// <summary>Lets the source forget everything before the position. Only <c>AckTracker</c> calls it.</summary>
     void ConfirmFlushed(Lsn lsn);
 
-    /// <summary>Writes a message into the source's log, which comes back through <see cref="ReadAsync"/>; answers its position, or null without the right.</summary>
+    /// <summary>Writes a message into the source's log, which comes back through <see cref="ReadAsync"/>; answers its position, or null without the right or the means.</summary>
     Task<Lsn?> BeatAsync(CancellationToken cancellationToken);
 }
 
@@ -36,9 +36,17 @@ public enum SourceEventKind
     /// <summary>A transaction has arrived in full.</summary>
     Committed,
 
+    /// <summary>A transaction that had entered is undone, or was not wanted.</summary>
+    Left,
+
     /// <summary>Everything before the position has arrived.</summary>
     Reached,
 }
 
 /// <param name="Transaction">Set for <see cref="SourceEventKind.Committed"/>; the receiver disposes it.</param>
-public readonly record struct SourceEvent(SourceEventKind Kind, Lsn Lsn, Transaction? Transaction);
+/// <param name="Xid">The transaction that enters, leaves or is committed.</param>
+public readonly record struct SourceEvent(SourceEventKind Kind, Lsn Lsn, Transaction? Transaction, uint Xid = 0)
+{
+    /// <summary>Set when a transaction enters that arrives in parts before its commit.</summary>
+    internal IOpenTransaction? Open { get; init; }
+}

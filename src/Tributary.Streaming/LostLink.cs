@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Npgsql;
+using Tributary.Postgres;
 
 namespace Tributary.Streaming;
 
@@ -14,6 +15,7 @@ internal static class LostLink
     {
         StreamException => false,
         PostgresException postgres => IsPassing(postgres.SqlState),
+        ServerErrorException server => IsPassing(server.SqlState),
         NpgsqlException npgsql => npgsql.IsTransient || npgsql.InnerException is IOException or SocketException or TimeoutException,
         EndOfStreamException or IOException or SocketException or TimeoutException => true,
         _ => false,
@@ -29,6 +31,7 @@ internal static class LostLink
     public static string Describe(Exception exception) => exception switch
     {
         PostgresException postgres => Describe(postgres.SqlState, postgres.MessageText),
+        ServerErrorException server => Describe(server.SqlState, server.Error.Message),
         StreamException or NpgsqlException or IOException or SocketException or TimeoutException =>
             exception.InnerException is { } inner ? $"{exception.Message} ({Describe(inner)})" : exception.Message,
         _ => exception.GetType().Name,
@@ -41,5 +44,5 @@ internal static class LostLink
 
     /// <summary>The exception itself goes on only if it is not the driver's: what prints it whole would print the server's message and detail.</summary>
     public static StreamException Unexpected(StreamOptions options, Exception exception) => new(
-        StreamErrorKind.Source, $"The stream '{options.Name}' failed: {Describe(exception)}", exception is NpgsqlException ? null : exception);
+        StreamErrorKind.Source, $"The stream '{options.Name}' failed: {Describe(exception)}", exception is NpgsqlException or ServerErrorException ? null : exception);
 }

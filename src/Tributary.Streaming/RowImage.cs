@@ -25,6 +25,9 @@ public readonly struct RowImage
 
     public bool IsEmpty => _tuple.IsEmpty;
 
+    /// <summary>The image as it came, to be kept elsewhere.</summary>
+    internal ReadOnlyMemory<byte> Memory => _tuple;
+
     public Reader Read() => new(_tuple);
 
     /// <summary>Reads the columns in the order of <see cref="TableSchema.Columns"/>.</summary>

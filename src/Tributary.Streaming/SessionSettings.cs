@@ -9,7 +9,8 @@ namespace Tributary.Streaming;
 /// </summary>
 internal static class SessionSettings
 {
-    const string ServerOptions =
+    /// <summary>The startup parameter <c>options</c> of every session.</summary>
+    public const string ServerOptions =
         "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 " +
         "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C -c search_path=";
 

@@ -71,26 +71,12 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     public void Written(TransactionBatch batch, WriteOutcome outcome)
     {
         var now = time.GetUtcNow();
-        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
-        foreach (var transaction in batch.Transactions)
-        {
-            foreach (var change in transaction.Changes)
-            {
-                _ = change.Kind switch
-                {
-                    ChangeKind.Insert => inserts++,
-                    ChangeKind.Update => updates++,
-                    ChangeKind.Delete => deletes++,
-                    ChangeKind.Truncate => truncates++,
-                    _ => 0,
-                };
-            }
-        }
-
+        var counts = batch.Transactions.Select(static transaction => transaction.Counts()).ToList();
         lock (_lock)
         {
             _transactions += batch.Transactions.Count;
-            _changes = new ChangeCounts(_changes.Inserts + inserts, _changes.Updates + updates, _changes.Deletes + deletes, _changes.Truncates + truncates);
+            foreach (var count in counts)
+                _changes = new ChangeCounts(_changes.Inserts + count.Inserts, _changes.Updates + count.Updates, _changes.Deletes + count.Deletes, _changes.Truncates + count.Truncates);
             _missingRows += outcome.MissingRows;
             _schemaChanges += outcome.SchemaChanges;
             _schemaReports += outcome.Reports?.Count ?? 0;

@@ -25,6 +25,9 @@ public enum StreamErrorKind
 
     /// <summary>A stated bound was exceeded.</summary>
     Limit,
+
+    /// <summary>The folder for large transactions is full, broken or in use by another process.</summary>
+    Spool,
 }
 
 /// <summary>

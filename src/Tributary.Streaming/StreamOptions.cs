@@ -7,6 +7,7 @@ public sealed record StreamOptions
 {
     readonly string? _slotName;
     readonly string? _publicationName;
+    readonly string? _spoolFolder;
 
     /// <summary>Names the stream in its progress row; lower-case letters, digits and underscores, as in the name of a slot.</summary>
     public required string Name { get; init; }
@@ -41,8 +42,49 @@ public sealed record StreamOptions
     /// <summary>Bytes of row images between source and target; reading from the source pauses beyond it. Eight full batches.</summary>
     public long QueueBytesMax { get; init; } = 64L << 20;
 
-    /// <summary>The largest single transaction that is accepted: it is held in memory until its commit.</summary>
-    public long TransactionBytesMax { get; init; } = 1L << 30;
+    /// <summary>What one transaction may hold in memory before its changes go to the spool. Two full batches: a smaller one is written from memory at once.</summary>
+    public long TransactionBytesMax { get; init; } = 16L << 20;
+
+    /// <summary>What all transactions that are still arriving may hold in memory together; beyond it the largest goes to the spool. Sixty-four full pieces.</summary>
+    public long OpenTransactionsBytesMax { get; init; } = 64L << 20;
+
+    /// <summary>
+    /// Where changes go that exceed the budget of memory, on a disk that can hold the largest transaction. One process at a time uses it, and each start empties it.
+    /// Default: a folder of the stream's name in the user's own data.
+    /// </summary>
+    public string SpoolFolder
+    {
+        get => _spoolFolder ?? Path.Combine(
+            Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.DoNotVerify), "tributary", "spool", Name);
+        init => _spoolFolder = value;
+    }
+
+    /// <summary>Bytes that the spool may hold. Default 0: as much as its disk can.</summary>
+    public long SpoolBytesMax { get; init; }
+
+    /// <summary>Free space that the spool leaves to others on its disk, a database's log for instance. 1 GiB.</summary>
+    public long SpoolReserveBytes { get; init; } = 1L << 30;
+
+    /// <summary>A piece of the spool, written and read as a whole. 1 MiB keeps both the disk and a target's COPY busy, and a hundred open transactions in bounds.</summary>
+    public int SpoolPieceBytes { get; init; } = 1 << 20;
+
+    /// <summary>
+    /// Whether the source sends large transactions while they are still open, which it does beyond its <c>logical_decoding_work_mem</c>, from Postgres 14 on.
+    /// Without it the source keeps them on its own disk until their commit. Default: yes.
+    /// </summary>
+    public bool StreamsOpenTransactions { get; init; } = true;
+
+    /// <summary>
+    /// Whether such a transaction is also written into the target while it is open, in a second session, so that it is visible soon after its commit. One at a time;
+    /// what it has written stays invisible until then. Default: yes.
+    /// </summary>
+    public bool WritesOpenTransactions { get; init; } = true;
+
+    /// <summary>How long that second session waits for a lock of others before it gives up, and the transaction is written after its commit. 5 s.</summary>
+    public TimeSpan OpenTransactionLockWait { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often it is asked whether the ordinary writes wait for that session, which then gives up: the longest that it can delay them. 500 ms.</summary>
+    public TimeSpan OpenTransactionWatchInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Whether changes of the schema are carried. Default <see cref="SchemaMode.Auto"/>.</summary>
     public SchemaMode Schema { get; init; } = SchemaMode.Auto;
@@ -74,6 +116,21 @@ public sealed record StreamOptions
     /// <summary>How long a transaction's lag is remembered at most, so that catching up after the copy does not colour the figures for long. Default 30 s.</summary>
     public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>The form in which the source sends values. Default text, which every target reads.</summary>
+    public ValueFormat ValueFormat { get; init; }
+
+    /// <summary>
+    /// Leaves out what another replication has written at the source, so that two streams in opposite directions do not send changes in circles.
+    /// Postgres 16 and later; default off: everything is sent.
+    /// </summary>
+    public bool LocalChangesOnly { get; init; }
+
+    /// <summary>
+    /// Whether the slot is copied to the source's standbys, so that the stream goes on after a failover. Default on where the source knows such slots
+    /// (Postgres 17 and later, a primary).
+    /// </summary>
+    public bool FailoverSlot { get; init; } = true;
+
     /// <summary>Every mistake in the options, each with its name.</summary>
     public IReadOnlyList<string> Validate()
     {
@@ -85,6 +142,14 @@ public sealed record StreamOptions
         RequirePositive(errors, nameof(QueueTransactionsMax), QueueTransactionsMax);
         RequirePositive(errors, nameof(QueueBytesMax), QueueBytesMax);
         RequirePositive(errors, nameof(TransactionBytesMax), TransactionBytesMax);
+        RequirePositive(errors, nameof(OpenTransactionsBytesMax), OpenTransactionsBytesMax);
+        RequirePositive(errors, nameof(SpoolPieceBytes), SpoolPieceBytes);
+        RequirePositive(errors, nameof(OpenTransactionLockWait), OpenTransactionLockWait.Ticks);
+        RequirePositive(errors, nameof(OpenTransactionWatchInterval), OpenTransactionWatchInterval.Ticks);
+        if (SpoolBytesMax < 0 || SpoolReserveBytes < 0)
+            errors.Add($"{nameof(SpoolBytesMax)} and {nameof(SpoolReserveBytes)} must not be negative.");
+        if (!Path.IsPathFullyQualified(SpoolFolder))
+            errors.Add($"{nameof(SpoolFolder)} '{SpoolFolder}' must be an absolute path.");
         RequirePositive(errors, nameof(CopyTablesMax), CopyTablesMax);
         RequirePositive(errors, nameof(LagWindow), LagWindow);
         RequirePositive(errors, nameof(LagSpan), LagSpan.Ticks);
@@ -106,4 +171,16 @@ public sealed record StreamOptions
         if (value.Length == 0 || value.Length > charsMax || !value.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '_'))
             errors.Add($"{name} '{value}' must be 1 to {charsMax} lower-case letters, digits and underscores.");
     }
+}
+
+public enum ValueFormat
+{
+    /// <summary>Every value as text.</summary>
+    Text,
+
+    /// <summary>
+    /// Binary, if the binary form of every type in the published tables means the same in every database; otherwise text. A table that is published
+    /// later may bring other types: the source then sends those columns as text where the type has no binary form.
+    /// </summary>
+    Auto,
 }

@@ -16,7 +16,8 @@ namespace Tributary.Streaming;
 /// 2. Open the source and learn who it is.
 /// 3. Without a finished copy: copy the existing rows; otherwise make sure that the slot continues at the checkpoint.
 /// 4. Read transactions into the queue, as far as its budget goes.
-/// 5. Write what has arrived, batch by batch, each with its position in one transaction of the target.
+/// 5. Write what has arrived, batch by batch, each with its position in one transaction of the target. A large transaction is written ahead of its commit
+///    where the target can (EagerLane), and otherwise piece by piece from the spool.
 /// 6. Confirm to the source what has become durable.
 /// 7. Beat, so that an idle source's slot moves on.
 /// </summary>
@@ -124,10 +125,12 @@ public sealed class StreamPipeline
             _board.Confirmed(lsn);
         });
         var queue = new TransactionQueue(_options);
+        var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
         Task[] loops =
         [
-            ReadLoopAsync(source, queue, tracker, position, session.Token),
-            WriteLoopAsync(target, queue, tracker, session.Token),
+            ReadLoopAsync(source, queue, tracker, eager, position, session.Token),
+            WriteLoopAsync(target, queue, tracker, eager, session.Token),
+            eager.RunAsync(session.Token),
             BeatLoopAsync(source, queue, tracker, session.Token),
         ];
         var first = await Task.WhenAny(loops);
@@ -148,7 +151,8 @@ public sealed class StreamPipeline
         await first;
     }
 
-    static async Task ReadLoopAsync(ISource source, TransactionQueue queue, AckTracker tracker, Lsn position, CancellationToken cancellationToken)
+    static async Task ReadLoopAsync(
+        ISource source, TransactionQueue queue, AckTracker tracker, EagerLane eager, Lsn position, CancellationToken cancellationToken)
     {
         // Step 4.
         await foreach (var item in source.ReadAsync(position, cancellationToken))
@@ -156,10 +160,15 @@ public sealed class StreamPipeline
             switch (item.Kind)
             {
                 case SourceEventKind.Entered:
-                    tracker.Enter();
+                    tracker.Enter(item.Xid);
+                    if (item.Open is { } open)
+                        eager.Offer(open);
+                    break;
+                case SourceEventKind.Left:
+                    tracker.Leave(item.Xid);
                     break;
                 case SourceEventKind.Committed:
-                    tracker.Receive(item.Lsn);
+                    tracker.Receive(item.Xid, item.Lsn);
                     await queue.WriteAsync(new QueueItem(item.Lsn, item.Transaction), cancellationToken);
                     break;
                 case SourceEventKind.Reached:
@@ -172,7 +181,7 @@ public sealed class StreamPipeline
         throw new EndOfStreamException("The source ended the stream.");
     }
 
-    async Task WriteLoopAsync(ITarget target, TransactionQueue queue, AckTracker tracker, CancellationToken cancellationToken)
+    async Task WriteLoopAsync(ITarget target, TransactionQueue queue, AckTracker tracker, EagerLane eager, CancellationToken cancellationToken)
     {
         var transactions = new List<Transaction>();
         while (true)
@@ -185,7 +194,7 @@ public sealed class StreamPipeline
             {
                 if (transactions.Count == 0 && reached <= tracker.Confirmed)
                     continue;
-                var outcome = await target.WriteAsync(batch, cancellationToken);
+                var outcome = await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
                 _board.Written(batch, outcome);
                 if (outcome.MissingRows > 0)
                     Log.MissingRows(_logger, _options.Name, outcome.MissingRows, reached);

@@ -43,6 +43,34 @@ public sealed class Transaction : IDisposable
     /// <summary>Number of changes.</summary>
     public long Count => _spooled?.Count ?? _changes.Count;
 
+    /// <summary>How many changes there are of each kind; those of the schema are in <see cref="Count"/> alone.</summary>
+    internal ChangeCounts Counts()
+    {
+        if (_spooled is not null)
+            return _spooled.Counts;
+        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
+        foreach (var change in _changes)
+        {
+            switch (change.Kind)
+            {
+                case ChangeKind.Insert:
+                    inserts++;
+                    break;
+                case ChangeKind.Update:
+                    updates++;
+                    break;
+                case ChangeKind.Delete:
+                    deletes++;
+                    break;
+                case ChangeKind.Truncate:
+                    truncates++;
+                    break;
+            }
+        }
+
+        return new ChangeCounts(inserts, updates, deletes, truncates);
+    }
+
     /// <summary>Bytes of row images that are held in memory.</summary>
     public long Bytes { get; private set; }
 
@@ -69,9 +97,10 @@ public sealed class Transaction : IDisposable
     /// Adds a change of the schema. The rows that a command such as CREATE TABLE AS writes come before the message that describes the command,
     /// so what it has created goes before their first row.
     /// </summary>
-    internal void AddSchema(SchemaChange schema, IReadOnlySet<uint> created)
+    internal void AddSchema(SchemaChange schema)
     {
         HasSchemaChanges = true;
+        var created = schema.CreatedRelations();
         var place = created.Count == 0 ? -1 : _changes.FindIndex(change => change.Table is { } table && created.Contains(table.RelationId));
         var change = new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: schema);
         if (place < 0)

@@ -199,7 +199,7 @@ public sealed class CrashTests
         await using var load = BankLoad.Start(stream.Source);
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
-            stream.Options, () => new ReplicationSource(stream.Options), () => new ForgetfulTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger)),
+            stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System), () => new ForgetfulTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger)),
             new Copying.InitialCopy(stream.Options), TimeProvider.System, logger));
 
         await stream.WaitAsync(status => status.Transactions > 100);
@@ -209,10 +209,10 @@ public sealed class CrashTests
         await Assert.ThrowsAnyAsync<XunitException>(() => load.AssertCarriedAsync(stream));
     }
 
-    static Task<Process> StartProgramAsync(StreamHarness stream) => ChildProcesses.StartAsync(
-        new ChildProcessSpec("dotnet",
+    internal static Task<Process> StartProgramAsync(StreamHarness stream) => ChildProcesses.StartAsync(
+        new ChildProcessSpec("env",
         [
-            Path.Combine(AppContext.BaseDirectory, "../../Tributary.Cli", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "tributary.dll"),
+            $"TRIBUTARY_STATE={stream.Options.SpoolFolder}", "dotnet", Path.Combine(AppContext.BaseDirectory, "../../Tributary.Cli", Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory)), "tributary.dll"),
             "stream", "run", "--name", stream.Options.Name, "--source", $"{stream.Options.Source}", "--target", $"{stream.Options.Target}",
         ])
         { LogFile = Path.Combine(TestFolder.New("run"), "log"), ParentDeathSignal = "KILL" }, Cancelled);

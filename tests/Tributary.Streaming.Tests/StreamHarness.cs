@@ -52,6 +52,7 @@ public sealed class StreamHarness : IAsyncDisposable
             Target = Url(targetServer, target),
             HeartbeatInterval = TimeSpan.FromMilliseconds(100),
             FeedbackInterval = TimeSpan.FromMilliseconds(100),
+            SpoolFolder = TestFolder.New("spool"),
         };
         var harness = new StreamHarness(options, source, target);
         if (schema.Length > 0)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Npgsql;
 using Tributary.Postgres.Programs;
 using Xunit;
@@ -10,16 +11,39 @@ namespace Tributary.Testing;
 /// </summary>
 public static class TestServers
 {
-    static readonly Lazy<Task<PostgresServer>> Shared = new(() => StartAsync(["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200"]));
+    static readonly string[] LogicalSettings = ["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200"];
+
+    static readonly Lazy<Task<PostgresServer>> Shared = new(() => StartAsync(LogicalSettings));
+
+    static readonly ConcurrentDictionary<int, Lazy<Task<PostgresServer>>> ByMajor = [];
 
     public static Task<PostgresServer> SharedAsync() => Shared.Value;
 
+    /// <summary>
+    /// A server of one major version, shared by all tests of the assembly like <see cref="SharedAsync"/>. Without such an installation the test is
+    /// skipped with the reason; where CI is true it fails, so that a run never counts a version that it did not meet.
+    /// </summary>
+    public static Task<PostgresServer> ForMajorAsync(int major) => ByMajor.GetOrAdd(major, wanted => new Lazy<Task<PostgresServer>>(() => StartMajorAsync(wanted))).Value;
+
     /// <summary>A server of the test's own, with the fastest settings that keep crash safety within the process.</summary>
-    public static async Task<PostgresServer> StartAsync(IReadOnlyList<string> settings) =>
+    public static Task<PostgresServer> StartAsync(IReadOnlyList<string> settings) => StartAsync(PostgresInstallation.FindNewest(), settings);
+
+    public static async Task<PostgresServer> StartAsync(PostgresInstallation installation, IReadOnlyList<string> settings) =>
         await PostgresServer.CreateAsync(
-            PostgresInstallation.FindNewest(), TestFolder.New("pg"),
+            installation, TestFolder.New("pg"),
             ["shared_buffers = 32MB", "synchronous_commit = off", "max_connections = 100", "fsync = off", .. settings],
             TestContext.Current.CancellationToken);
+
+    static Task<PostgresServer> StartMajorAsync(int major)
+    {
+        if (PostgresInstallation.FindAll().FirstOrDefault(found => found.Major == major) is { } installation)
+            return StartAsync(installation, [.. LogicalSettings, "logical_decoding_work_mem = 64kB"]);
+        var reason = $"PostgreSQL {major} is not on this machine: ./test fetches it, or name the folder of its programs in TRIBUTARY_POSTGRES_BIN.";
+        if (Environment.GetEnvironmentVariable("CI") == "true")
+            Assert.Fail(reason);
+        Assert.Skip(reason);
+        throw new InvalidOperationException(reason);
+    }
 
     /// <summary>A new, empty database with a unique name; answers its connection string.</summary>
     public static async Task<string> NewDatabaseAsync(this PostgresServer server, string prefix = "t")

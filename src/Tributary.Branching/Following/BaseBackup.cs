@@ -62,6 +62,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
         [
             $"host={ConnectionValue(source.Host)}", $"port={source.Port}", $"user={ConnectionValue(source.User)}", $"sslmode={source.SslMode}",
             $"passfile={ConnectionValue(passFile)}", "application_name=tributary_main",
+            .. source.SslRootCert is { } root ? [$"sslrootcert={ConnectionValue(root)}"] : Array.Empty<string>(),
         ]);
         return
         [

@@ -14,6 +14,9 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
 
     public string Program(string name) => Path.Combine(BinDirectory, name);
 
+    /// <summary>Whether the program is there: a folder may hold the server alone.</summary>
+    public bool Has(string name) => File.Exists(Program(name));
+
     /// <summary>All installations found, newest first: Debian's, then those named by <c>TRIBUTARY_POSTGRES_BIN</c> (a path list).</summary>
     public static IReadOnlyList<PostgresInstallation> FindAll()
     {
@@ -43,11 +46,18 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
         FindAll().FirstOrDefault(installation => installation.Major == major) ?? throw new InvalidOperationException(
             $"PostgreSQL {major} is not installed on this machine. Install it (Debian: apt-get install postgresql-{major}), or name the folder of its programs in TRIBUTARY_POSTGRES_BIN.");
 
-    /// <summary>The newest installation.</summary>
+    /// <summary>The newest installation that the machine's own packages have made; without any, the newest that the environment names.</summary>
     /// <exception cref="InvalidOperationException">None is installed.</exception>
-    public static PostgresInstallation FindNewest() => FindAll() is [var newest, ..]
-        ? newest
+    public static PostgresInstallation FindNewest() => FindAll() is [var newest, ..] all
+        ? all.FirstOrDefault(installation => installation.BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal)) ?? newest
         : throw new InvalidOperationException("No PostgreSQL server is installed on this machine. Install one (Debian: apt-get install postgresql).");
+
+    /// <summary>A client program of this installation, or of another one if this holds the server alone; any version serves.</summary>
+    /// <exception cref="InvalidOperationException">No installation has it.</exception>
+    public string ClientProgram(string name) => Has(name)
+        ? Program(name)
+        : FindAll().FirstOrDefault(installation => installation.Has(name))?.Program(name) ?? throw new InvalidOperationException(
+            $"No PostgreSQL installation on this machine has the program {name}. Install it (Debian: apt-get install postgresql-client).");
 
     // A folder of an embedded build carries no version in its name, so the control file's program is asked once.
     static int? MajorOf(string binDirectory)

@@ -115,10 +115,11 @@ public sealed class PostgresServer : IAsyncDisposable
     async Task WaitUntilReadyAsync(CancellationToken cancellationToken)
     {
         // pg_isready asks over the socket without credentials; the loop ends with the server's end at the latest.
+        var program = Installation.ClientProgram("pg_isready");
         while (true)
         {
             var ready = await ChildProcesses.RunAsync(
-                new ChildProcessSpec(Installation.Program("pg_isready"), ["--quiet", "--host", SocketDirectory, "--port", $"{Port}"]), cancellationToken);
+                new ChildProcessSpec(program, ["--quiet", "--host", SocketDirectory, "--port", $"{Port}"]), cancellationToken);
             if (ready.Succeeded)
                 return;
             if (_process is not { HasExited: false })

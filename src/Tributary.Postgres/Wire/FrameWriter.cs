@@ -20,6 +20,14 @@ public sealed class FrameWriter
         ? _buffer.AsMemory(0, _length)
         : throw new InvalidOperationException("A message has been begun and not ended.");
 
+    /// <summary>Forgets what was written and keeps the memory.</summary>
+    public FrameWriter Clear()
+    {
+        _length = 0;
+        _lengthAt = NoFrame;
+        return this;
+    }
+
     /// <summary>Begins a message with a type byte.</summary>
     public FrameWriter Begin(byte type)
     {
@@ -52,6 +60,12 @@ public sealed class FrameWriter
     public FrameWriter AddInt32(int value)
     {
         BinaryPrimitives.WriteInt32BigEndian(Reserve(sizeof(int)), value);
+        return this;
+    }
+
+    public FrameWriter AddInt64(long value)
+    {
+        BinaryPrimitives.WriteInt64BigEndian(Reserve(sizeof(long)), value);
         return this;
     }
 

@@ -76,6 +76,9 @@ public abstract record StartupPacket
         return writer.AddByte(0).End().Written;
     }
 
+    /// <summary>The bytes of an SSLRequest, length word included.</summary>
+    public static ReadOnlyMemory<byte> BuildSslRequest() => new FrameWriter().BeginUntyped().AddInt32(SslCode).End().Written;
+
     /// <summary>The bytes of a CancelRequest, length word included.</summary>
     public static ReadOnlyMemory<byte> BuildCancel(int processId, ReadOnlySpan<byte> key) =>
         new FrameWriter().BeginUntyped().AddInt32(CancelCode).AddInt32(processId).AddBytes(key).End().Written;

@@ -105,7 +105,7 @@ public sealed class ConfigurationReader
         {
             StateDirectory = state,
             Source = source,
-            Streams = streams,
+            Streams = [.. streams.Select(stream => stream with { StateDirectory = state })],
             Branching = branching,
             Gateway = gateway,
             Api = api,

@@ -4,14 +4,16 @@ namespace Tributary.Streaming.Checkpoints;
 
 /// <summary>
 /// The only code that lets the source forget. Guarantee: a confirmed position never goes backwards and never lies beyond a transaction that
-/// has begun to arrive and is not durable in the target.
+/// has arrived in full and is not durable in the target. It may lie beyond the beginning of one that is still open at the source: that one's commit comes
+/// later, and the server keeps the log from the beginning of the oldest such transaction on (restart_lsn), whatever is confirmed.
 /// Threading: every member may be called from any thread. Failure: a call out of order is a bug in the pipeline and throws.
 /// </summary>
 internal sealed class AckTracker(Lsn start, Action<Lsn> confirm)
 {
     readonly Lock _lock = new();
     readonly Queue<Lsn> _inFlight = new();
-    bool _arriving;
+    readonly HashSet<uint> _arriving = [];
+    readonly List<(Lsn Position, TaskCompletionSource Reached)> _waiting = [];
     Lsn _confirmed = start;
 
     public Lsn Confirmed
@@ -23,31 +25,39 @@ internal sealed class AckTracker(Lsn start, Action<Lsn> confirm)
         }
     }
 
-    /// <summary>A transaction begins to arrive.</summary>
-    public void Enter()
+    /// <summary>A transaction begins to arrive; one that is open at the source may do so beside others.</summary>
+    public void Enter(uint xid)
     {
         lock (_lock)
-            _arriving = true;
+            _arriving.Add(xid);
+    }
+
+    /// <summary>It was undone at the source.</summary>
+    public void Leave(uint xid)
+    {
+        lock (_lock)
+            _arriving.Remove(xid);
     }
 
     /// <summary>The transaction has arrived and waits for the target.</summary>
-    public void Receive(Lsn commitEndLsn)
+    public void Receive(uint xid, Lsn commitEndLsn)
     {
         lock (_lock)
         {
-            _arriving = false;
+            _arriving.Remove(xid);
             _inFlight.Enqueue(commitEndLsn);
         }
     }
 
     /// <summary>
     /// Whether a position heard of before this call, in a keep-alive for instance, may be saved as reached. The caller reads the position first:
-    /// what it read can then lie beyond a transaction only if that transaction had been entered, and a transaction leaves only by being durable.
+    /// what it read can then lie beyond a transaction's commit only if that transaction had been entered, and a transaction leaves only by being durable.
+    /// One that is open counts as entered, since its commit may have been heard of before it was read: a position in a keep-alive then waits for it.
     /// </summary>
     public bool IsIdle()
     {
         lock (_lock)
-            return !_arriving && _inFlight.Count == 0;
+            return _arriving.Count == 0 && _inFlight.Count == 0;
     }
 
     /// <summary>The target has saved the position, and with it every transaction that ends at or before it.</summary>
@@ -61,6 +71,26 @@ internal sealed class AckTracker(Lsn start, Action<Lsn> confirm)
                 return;
             _confirmed = position;
             confirm(position);
+            foreach (var (wanted, reached) in _waiting)
+            {
+                if (wanted <= position)
+                    reached.TrySetResult();
+            }
+
+            _waiting.RemoveAll(waiting => waiting.Position <= position);
+        }
+    }
+
+    /// <summary>Ends when everything up to the position is durable.</summary>
+    public Task WaitAsync(Lsn position, CancellationToken cancellationToken)
+    {
+        lock (_lock)
+        {
+            if (position <= _confirmed)
+                return Task.CompletedTask;
+            var reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _waiting.Add((position, reached));
+            return reached.Task.WaitAsync(cancellationToken);
         }
     }
 }

@@ -22,12 +22,23 @@ internal sealed partial class SchemaCopy(StreamOptions options, PostgresInstalla
             ])
             { Environment = options.Source.ToEnvironment(), ParentDeathSignal = "KILL" }, cancellationToken);
         if (result.Succeeded)
-            return OwnEventTriggers().Replace(result.StandardOutput, "");
+            return Portable(OwnEventTriggers().Replace(result.StandardOutput, ""));
         // It reads catalogs alone, so its words hold no row.
         var words = result.StandardError.Trim();
         if (words.Contains("closed the connection", StringComparison.Ordinal) || words.Contains("connection to server", StringComparison.Ordinal))
             throw new IOException($"pg_dump lost the source: {words}");
         throw new StreamException(StreamErrorKind.Source, $"pg_dump of the source's schema failed: {words}");
+    }
+
+    // The first lines of a dump set parameters of pg_dump's own version. Servers before 17 lack this one, and one that has it must not let a
+    // role's own value end the restore.
+    static string Portable(string dump)
+    {
+        const string Newer = "\nSET transaction_timeout = 0;\n";
+        var place = dump.IndexOf(Newer, StringComparison.Ordinal);
+        return place < 0
+            ? dump
+            : $"{dump[..place]}\nSELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name = 'transaction_timeout';\n{dump[(place + Newer.Length)..]}";
     }
 
     /// <summary>Makes the objects that come before the rows, and records them, in one transaction.</summary>
@@ -65,7 +76,7 @@ internal sealed partial class SchemaCopy(StreamOptions options, PostgresInstalla
 
     /// <summary>The programs to use with a source of the given version: pg_dump refuses servers newer than itself.</summary>
     public static PostgresInstallation ProgramsFor(int sourceMajor) =>
-        PostgresInstallation.FindAll().LastOrDefault(installation => installation.Major >= sourceMajor) ?? throw new StreamException(
+        PostgresInstallation.FindAll().LastOrDefault(installation => installation.Major >= sourceMajor && installation.Has("pg_dump") && installation.Has("psql")) ?? throw new StreamException(
             StreamErrorKind.Configuration,
             $"The source is PostgreSQL {sourceMajor}, and this machine has no pg_dump of that version or newer. " +
             $"Install it (Debian: apt-get install postgresql-client-{sourceMajor}), or name its folder in TRIBUTARY_POSTGRES_BIN.");

@@ -15,6 +15,6 @@ public static class StreamFactory
             throw new StreamException(StreamErrorKind.Configuration, string.Join(" ", errors));
         var logger = loggerFactory.CreateLogger<StreamPipeline>();
         return new StreamPipeline(
-            options, () => new ReplicationSource(options), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
+            options, () => new ReplicationSource(options, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
     }
 }

@@ -37,8 +37,9 @@ internal sealed class DdlMessages(string? token)
 
     public bool Accepts(ReadOnlySpan<byte> prefix) => token is not null && prefix.SequenceEqual("tributary.ddl"u8);
 
+    /// <summary>The change that a message describes; null for somebody else's message.</summary>
     /// <exception cref="PgOutputFormatException">The content has the secret and is not what the triggers write.</exception>
-    public void Add(ReadOnlySpan<byte> content, Transaction transaction)
+    public SchemaChange? Read(ReadOnlySpan<byte> content)
     {
         var json = Encoding.UTF8.GetString(content);
         try
@@ -46,28 +47,15 @@ internal sealed class DdlMessages(string? token)
             using var document = JsonDocument.Parse(json);
             var message = document.RootElement;
             if (message.ValueKind != JsonValueKind.Object || !message.TryGetProperty("token", out var secret) || secret.GetString() != token)
-                return;
-            transaction.AddSchema(new SchemaChange(message.GetProperty("tag").GetString()!, json), Created(message));
+                return null;
+            return new SchemaChange(message.GetProperty("tag").GetString()!, json);
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)
         {
             // Without the secret it is somebody else's message of the same prefix.
             if (json.Contains(token!, StringComparison.Ordinal))
                 throw new PgOutputFormatException("a message of the event triggers is malformed");
+            return null;
         }
-    }
-
-    static HashSet<uint> Created(JsonElement message)
-    {
-        var created = new HashSet<uint>();
-        if (!message.TryGetProperty("objects", out var objects))
-            return created;
-        foreach (var item in objects.EnumerateArray())
-        {
-            if (!item.TryGetProperty("before", out _) && item.TryGetProperty("id", out var id) && item.GetProperty("after").GetProperty("class").GetString() == "relation")
-                created.Add(id.ValueKind == JsonValueKind.String ? uint.Parse(id.GetString()!, System.Globalization.CultureInfo.InvariantCulture) : id.GetUInt32());
-        }
-
-        return created;
     }
 }

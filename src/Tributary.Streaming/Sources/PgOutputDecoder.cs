@@ -4,7 +4,7 @@ using Tributary.Postgres;
 namespace Tributary.Streaming.Sources;
 
 /// <summary>
-/// Decodes pgoutput (protocol versions 1 to 4 without streaming of open transactions).
+/// Decodes pgoutput, protocol versions 1 to 4, open and two-phase transactions included.
 /// It keeps the shapes of the tables that it was told about; the server sends them anew on each connection, so a decoder lives as long as one.
 /// Source: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 /// </summary>
@@ -13,49 +13,84 @@ internal sealed class PgOutputDecoder
     // pg_attribute allows 1,600 columns; the bound keeps a broken message from reserving memory.
     const int ColumnsMax = 1664;
 
-    readonly Dictionary<uint, TableSchema> _tables = [];
-    readonly Dictionary<uint, string> _types = [];
+    readonly PgOutputSchemas _schemas = new();
+
+    // The transaction between a StreamStart and its StreamStop; zero outside.
+    uint _streamed;
 
     /// <exception cref="PgOutputFormatException">The bytes are not a message that the server may send here.</exception>
     public PgOutputMessage Decode(ReadOnlySpan<byte> bytes)
     {
         var reader = new PgOutputReader(bytes);
-        var message = reader.Byte() switch
-        {
-            (byte)'B' => Begin(ref reader),
-            (byte)'C' => Commit(ref reader),
-            (byte)'O' => Origin(ref reader),
-            (byte)'R' => Relation(ref reader),
-            (byte)'Y' => Type(ref reader),
-            (byte)'I' => Insert(ref reader),
-            (byte)'U' => Update(ref reader),
-            (byte)'D' => Delete(ref reader),
-            (byte)'T' => Truncate(ref reader),
-            (byte)'M' => LogicalMessage(ref reader),
-            var kind => throw new PgOutputFormatException($"unknown message kind 0x{kind:X2}"),
-        };
+        var kind = reader.Byte();
+        // Inside an open transaction, messages about tables and rows name the subtransaction that they belong to.
+        var subXid = _streamed != 0 && IsContent(kind) ? reader.UInt32() : 0;
+        var message = IsContent(kind) ? Content(kind, ref reader) : Boundary(kind, ref reader);
         reader.RequireEnd();
-        return message;
-    }
-
-    static PgOutputMessage Begin(scoped ref PgOutputReader reader)
-    {
-        var message = new PgOutputMessage { Kind = PgOutputKind.Begin, Lsn = new Lsn(reader.UInt64()) };
-        reader.UInt64();
-        message.Xid = reader.UInt32();
-        return message;
-    }
-
-    static PgOutputMessage Commit(scoped ref PgOutputReader reader)
-    {
-        reader.Byte();
-        reader.UInt64();
-        return new PgOutputMessage
+        if (IsContent(kind))
         {
-            Kind = PgOutputKind.Commit,
-            Lsn = new Lsn(reader.UInt64()),
-            CommitTimeMicroseconds = (long)reader.UInt64(),
-        };
+            message.Xid = _streamed;
+            message.SubXid = subXid;
+        }
+        else
+        {
+            Follow(in message);
+        }
+
+        return message;
+    }
+
+    static bool IsContent(byte kind) => kind is (byte)'R' or (byte)'Y' or (byte)'I' or (byte)'U' or (byte)'D' or (byte)'T' or (byte)'M';
+
+    PgOutputMessage Content(byte kind, scoped ref PgOutputReader reader) => kind switch
+    {
+        (byte)'R' => Relation(ref reader),
+        (byte)'Y' => Type(ref reader),
+        (byte)'I' => Insert(ref reader),
+        (byte)'U' => Update(ref reader),
+        (byte)'D' => Delete(ref reader),
+        (byte)'T' => Truncate(ref reader),
+        _ => LogicalMessage(ref reader),
+    };
+
+    static PgOutputMessage Boundary(byte kind, scoped ref PgOutputReader reader) => kind switch
+    {
+        (byte)'B' => PgOutputBoundaries.Begin(ref reader),
+        (byte)'C' => PgOutputBoundaries.Commit(ref reader),
+        (byte)'O' => Origin(ref reader),
+        (byte)'S' => PgOutputBoundaries.StreamStart(ref reader),
+        (byte)'E' => new PgOutputMessage { Kind = PgOutputKind.StreamStop },
+        (byte)'c' => PgOutputBoundaries.StreamCommit(ref reader),
+        (byte)'A' => PgOutputBoundaries.StreamAbort(ref reader),
+        (byte)'b' => PgOutputBoundaries.BeginPrepare(ref reader),
+        (byte)'P' => PgOutputBoundaries.Prepare(PgOutputKind.Prepare, ref reader),
+        (byte)'p' => PgOutputBoundaries.Prepare(PgOutputKind.StreamPrepare, ref reader),
+        (byte)'K' => PgOutputBoundaries.Prepare(PgOutputKind.CommitPrepared, ref reader),
+        (byte)'r' => PgOutputBoundaries.RollbackPrepared(ref reader),
+        _ => throw new PgOutputFormatException($"unknown message kind 0x{kind:X2}"),
+    };
+
+    void Follow(in PgOutputMessage message)
+    {
+        if (message.Kind != PgOutputKind.Origin && _streamed != 0 != (message.Kind == PgOutputKind.StreamStop))
+            throw new PgOutputFormatException($"a {message.Kind} message {(_streamed == 0 ? "outside" : "inside")} a part of an open transaction");
+        switch (message.Kind)
+        {
+            case PgOutputKind.StreamStart:
+                _streamed = message.Xid;
+                _schemas.Enter(_streamed);
+                break;
+            case PgOutputKind.StreamStop:
+                _streamed = 0;
+                _schemas.Leave();
+                break;
+            case PgOutputKind.StreamCommit or PgOutputKind.StreamPrepare:
+                _schemas.Committed(message.Xid);
+                break;
+            case PgOutputKind.StreamAbort when message.SubXid == message.Xid:
+                _schemas.Aborted(message.Xid);
+                break;
+        }
     }
 
     static PgOutputMessage Origin(scoped ref PgOutputReader reader)
@@ -92,11 +127,10 @@ internal sealed class PgOutputDecoder
             if (column.Length == 0)
                 throw new PgOutputFormatException("a column has no name");
             var type = reader.UInt32();
-            columns.Add(new ColumnSchema(column, type, _types.GetValueOrDefault(type), reader.Int32(), isKey));
+            columns.Add(new ColumnSchema(column, type, _schemas.TypeName(type), reader.Int32(), isKey));
         }
 
-        var table = new TableSchema(id, schema, name, identity, columns.MoveToImmutable());
-        _tables[id] = table;
+        var table = _schemas.Describe(new TableSchema(id, schema, name, identity, columns.MoveToImmutable()));
         return new PgOutputMessage { Kind = PgOutputKind.Relation, Table = table };
     }
 
@@ -104,13 +138,13 @@ internal sealed class PgOutputDecoder
     {
         var id = reader.UInt32();
         var schema = reader.Name();
-        _types[id] = $"{schema}.{reader.Name()}";
+        _schemas.DescribeType(id, $"{schema}.{reader.Name()}");
         return new PgOutputMessage { Kind = PgOutputKind.Type };
     }
 
     PgOutputMessage Insert(scoped ref PgOutputReader reader)
     {
-        var table = Table(reader.UInt32());
+        var table = _schemas.Find(reader.UInt32());
         if (reader.Byte() != 'N')
             throw new PgOutputFormatException("an insert holds no new row");
         return new PgOutputMessage { Kind = PgOutputKind.Insert, Table = table, New = reader.Tuple(table.Columns.Length) };
@@ -118,7 +152,7 @@ internal sealed class PgOutputDecoder
 
     PgOutputMessage Update(scoped ref PgOutputReader reader)
     {
-        var table = Table(reader.UInt32());
+        var table = _schemas.Find(reader.UInt32());
         var message = new PgOutputMessage { Kind = PgOutputKind.Update, Table = table };
         var part = reader.Byte();
         if (part is (byte)'K' or (byte)'O')
@@ -136,7 +170,7 @@ internal sealed class PgOutputDecoder
 
     PgOutputMessage Delete(scoped ref PgOutputReader reader)
     {
-        var table = Table(reader.UInt32());
+        var table = _schemas.Find(reader.UInt32());
         var kind = reader.Byte() switch
         {
             (byte)'K' => OldRowKind.Key,
@@ -154,7 +188,7 @@ internal sealed class PgOutputDecoder
             throw new PgOutputFormatException($"a truncation of {count} tables");
         var tables = new TableSchema[count];
         for (var i = 0; i < count; i++)
-            tables[i] = Table(reader.UInt32());
+            tables[i] = _schemas.Find(reader.UInt32());
         return new PgOutputMessage
         {
             Kind = PgOutputKind.Truncate,
@@ -173,8 +207,4 @@ internal sealed class PgOutputDecoder
         message.Content = reader.Take(reader.Int32());
         return message;
     }
-
-    TableSchema Table(uint id) => _tables.TryGetValue(id, out var table)
-        ? table
-        : throw new PgOutputFormatException($"relation {id} was not described before its first row");
 }

@@ -15,18 +15,20 @@ public sealed class AckTrackerTests
             var tracker = new AckTracker(new Lsn(10), confirmed.Add);
             var inFlight = new Queue<ulong>();
             var arriving = false;
+            var xid = 0u;
             ulong next = 10, durable = 10;
             for (var step = 0; step < 200; step++)
             {
                 switch (random.Next(4))
                 {
                     case 0 when !arriving:
-                        tracker.Enter();
+                        tracker.Enter((uint)step + 1);
+                        xid = (uint)step + 1;
                         arriving = true;
                         break;
                     case 1 when arriving:
                         inFlight.Enqueue(next += (ulong)random.Next(1, 50));
-                        tracker.Receive(new Lsn(next));
+                        tracker.Receive(xid, new Lsn(next));
                         arriving = false;
                         break;
                     case 2 when inFlight.Count > 0:

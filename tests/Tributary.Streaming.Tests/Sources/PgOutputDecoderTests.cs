@@ -6,7 +6,7 @@ namespace Tributary.Streaming.Tests.Sources;
 
 public sealed class PgOutputDecoderTests
 {
-    const int Mutations = 200_000;
+    const int Mutations = 50_000;
 
     static readonly byte[] Relation = Bytes('R', 7, "public\0", "t\0", 'd', (short)2, (byte)1, "id\0", 23, -1, (byte)0, "v\0", 25, -1);
 

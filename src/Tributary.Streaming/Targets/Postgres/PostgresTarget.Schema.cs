@@ -26,6 +26,13 @@ internal sealed partial class PostgresTarget
         }
     }
 
+    Task<LargeSchema> LargeSchemaAsync(Transaction transaction, CancellationToken cancellationToken)
+    {
+        _tables.Clear();
+        _sql.Clear();
+        return new LargeSchema(Connection, options.Name, _ddl ??= new DdlApply(Connection), transaction).PrepareAsync(cancellationToken);
+    }
+
     async Task<WriteOutcome> WriteSchemaAsync(TransactionBatch batch, bool inOrder, CancellationToken cancellationToken)
     {
         _ddl ??= new DdlApply(Connection);

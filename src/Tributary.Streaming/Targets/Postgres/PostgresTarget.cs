@@ -26,7 +26,7 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
     {
         _connection = await OpenSessionAsync(cancellationToken);
         await LockAsync(cancellationToken);
-        _hasOrigin = await TrySetOriginAsync(cancellationToken);
+        _hasOrigin = await TrySetOriginAsync(_connection, ProgressTable.OriginName(options.Name), cancellationToken);
         if (_connection.State != System.Data.ConnectionState.Open)
         {
             // The driver closes a connection on which the server was short of something, as it is when all origins are taken.
@@ -57,6 +57,8 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
 
     public async Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
+        if (batch.Transactions is [{ IsSpooled: true }])
+            return await new LargeTransaction(Connection, (saved, token) => SavePositionAsync(Connection, saved, token), LargeSchemaAsync).WriteAsync(batch, cancellationToken);
         if (batch.Transactions.Any(transaction => transaction.HasSchemaChanges))
             return await WriteSchemaAsync(batch, cancellationToken);
         try
@@ -119,15 +121,15 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
     }
 
     // Marks what is written here as not born here, so that a stream in the other direction can leave it out. Only superusers may by default.
-    async Task<bool> TrySetOriginAsync(CancellationToken cancellationToken)
+    async Task<bool> TrySetOriginAsync(NpgsqlConnection connection, string origin, CancellationToken cancellationToken)
     {
         try
         {
             await using var command = new NpgsqlCommand(
                 """
                 SELECT CASE WHEN pg_catalog.pg_replication_origin_oid($1) IS NULL THEN pg_catalog.pg_replication_origin_create($1) END
-                """, Connection)
-            { Parameters = { new() { Value = $"tributary_{options.Name}" } } };
+                """, connection)
+            { Parameters = { new() { Value = origin } } };
             await command.ExecuteNonQueryAsync(cancellationToken);
             command.CommandText = "SELECT pg_catalog.pg_replication_origin_session_setup($1)";
             await command.ExecuteNonQueryAsync(cancellationToken);
@@ -190,17 +192,7 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
         await using var commands = new NpgsqlBatch(Connection);
         foreach (var run in runs)
             commands.BatchCommands.Add(ApplyStatements.Build(run, SqlOf(run)));
-        commands.BatchCommands.Add(new NpgsqlBatchCommand(ProgressTable.SaveSql)
-        {
-            Parameters =
-            {
-                new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
-                new NpgsqlParameter<string> { TypedValue = options.Name },
-                new NpgsqlParameter<long> { TypedValue = _epoch },
-            },
-        });
-        if (_hasOrigin)
-            commands.BatchCommands.Add(OriginCommand(batch));
+        AddPosition(commands, batch);
         return await ExecuteAsync(commands, runs, inOrder, cancellationToken);
     }
 
@@ -226,6 +218,35 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
         }
 
         return new WriteOutcome(missing);
+    }
+
+    async Task SavePositionAsync(NpgsqlConnection connection, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        await using var commands = new NpgsqlBatch(connection);
+        AddPosition(commands, batch);
+        try
+        {
+            await commands.ExecuteNonQueryAsync(cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.DivisionByZero)
+        {
+            throw ProgressTable.Fenced(options.Name);
+        }
+    }
+
+    void AddPosition(NpgsqlBatch commands, TransactionBatch batch)
+    {
+        commands.BatchCommands.Add(new NpgsqlBatchCommand(ProgressTable.SaveSql)
+        {
+            Parameters =
+            {
+                new NpgsqlParameter<string> { TypedValue = batch.Position.ToString() },
+                new NpgsqlParameter<string> { TypedValue = options.Name },
+                new NpgsqlParameter<long> { TypedValue = _epoch },
+            },
+        });
+        if (_hasOrigin)
+            commands.BatchCommands.Add(OriginCommand(batch));
     }
 
     // A session with an origin that is told no time stamps every commit with the time of its first one (RecordTransactionCommit in

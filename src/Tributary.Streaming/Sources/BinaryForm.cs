@@ -1,0 +1,30 @@
+using Npgsql;
+
+namespace Tributary.Streaming.Sources;
+
+/// <summary>
+/// Whether values may travel in binary. The binary form of a type means the same in every database unless it holds object numbers: arrays and
+/// composites of types that initdb or users number (from 10,000 on, src/include/access/transam.h), and the <c>reg…</c> types.
+/// A type without a send function comes as text anyway (logicalrep_write_tuple in src/backend/replication/logical/proto.c).
+/// </summary>
+internal static class BinaryForm
+{
+    /// <summary>Whether it suits every column of every table that the publication names now.</summary>
+    public static async Task<bool> SuitsAsync(NpgsqlConnection source, string publication, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            """
+            SELECT NOT EXISTS (
+                SELECT FROM pg_catalog.pg_publication_tables p
+                JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
+                JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
+                JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+                JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+                LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+                WHERE p.pubname = $1 AND p.schemaname <> 'tributary'
+                    AND (t.typsend <> 0 AND (a.atttypid >= 10000 OR e.typsend = 0 OR COALESCE(e.typname, t.typname) ~ '^reg')))
+            """, source)
+        { Parameters = { new() { Value = publication } } };
+        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+}
