@@ -1,4 +1,5 @@
 using Tributary.Load;
+using Tributary.Load.Apply;
 using Tributary.Load.Create;
 using Tributary.Load.Decode;
 using Tributary.Load.HugeTx;
@@ -6,7 +7,8 @@ using Tributary.Load.Kill;
 using Tributary.Load.Lag;
 using Tributary.Postgres.Programs;
 
-IBenchmark[] benchmarks = [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new KillBenchmark(), new HugeTxBenchmark()];
+IBenchmark[] benchmarks =
+    [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

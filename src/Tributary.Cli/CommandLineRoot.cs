@@ -17,9 +17,9 @@ static class CommandLineRoot
             UpCommand.Build(),
             StatusCommand.Build(),
             DoctorCommand.Build(),
-            new Command("stream", "Stream production's rows to another Postgres")
+            new Command("stream", "Stream production's rows to another Postgres, or as lines of JSON")
             {
-                StreamRunCommand.Build(), StreamStatusCommand.Build(), StreamCheckCommand.Build(), StreamDestroyCommand.Build(),
+                StreamInitCommand.Build(), StreamRunCommand.Build(), StreamStatusCommand.Build(), StreamCheckCommand.Build(), StreamDestroyCommand.Build(),
             },
             new Command("branch", "Make, show, enter and delete branches")
             {

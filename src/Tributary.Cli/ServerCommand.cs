@@ -37,9 +37,11 @@ static class ServerCommand
         command.Add(SharedOptions.Config);
     }
 
-    public static void Print<T>(ParseResult parse, T value, Func<ContractsJson, JsonTypeInfo<T>> type, Action<T, TextWriter> print)
+    public static void Print<T>(ParseResult parse, T value, Func<ContractsJson, JsonTypeInfo<T>> type, Action<T, TextWriter> print) =>
+        Print(parse, value, type, print, parse.InvocationConfiguration.Output);
+
+    public static void Print<T>(ParseResult parse, T value, Func<ContractsJson, JsonTypeInfo<T>> type, Action<T, TextWriter> print, TextWriter output)
     {
-        var output = parse.InvocationConfiguration.Output;
         if (SharedOptions.IsJson(parse))
             output.WriteLine(JsonSerializer.Serialize(value, type(ContractsJson.Indented)));
         else

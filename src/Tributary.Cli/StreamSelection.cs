@@ -6,7 +6,8 @@ using Tributary.Server.Configuration;
 namespace Tributary.Cli;
 
 /// <summary>One stream that a command works on.</summary>
-sealed record SelectedStream(PostgresUrl Source, StreamConfiguration Stream);
+/// <param name="Telemetry">What the configuration file says; the environment alone when there is none.</param>
+sealed record SelectedStream(PostgresUrl Source, StreamConfiguration Stream, TelemetryConfiguration Telemetry);
 
 /// <summary>How a command names one stream: by its two URLs, or out of the configuration file.</summary>
 static class StreamSelection
@@ -19,7 +20,17 @@ static class StreamSelection
 
     static readonly Option<string?> Source = new("--source") { Description = "Production's URL", HelpName = "url" };
 
-    static readonly Option<string?> Target = new("--target") { Description = "URL of the Postgres that receives the rows", HelpName = "url" };
+    static readonly Option<string?> Target = new("--target", "--to")
+    {
+        Description = "URL of the Postgres that receives the rows, or stdout for a line of JSON for each change",
+        HelpName = "url|stdout",
+    };
+
+    static readonly Option<string?> Checkpoint = new("--checkpoint")
+    {
+        Description = "With --to stdout: the file that keeps the position; streams/NAME.checkpoint in the state folder when left out",
+        HelpName = "file",
+    };
 
     static readonly Option<string> Name = new("--name")
     {
@@ -33,6 +44,7 @@ static class StreamSelection
         command.Add(Stream);
         command.Add(Source);
         command.Add(Target);
+        command.Add(Checkpoint);
         command.Add(Name);
         command.Add(SharedOptions.Config);
         command.Add(SharedOptions.Output);
@@ -48,17 +60,36 @@ static class StreamSelection
             return (null, Failures.Usage(parse, $"{(source is null ? "--source" : "--target")} is missing", "give --source and --target, or a configuration with -c tributary.yaml"));
         if (!PostgresUrl.TryParse(source, out var sourceUrl, out var error))
             return (null, Failures.Usage(parse, $"--source: {error}"));
-        if (!PostgresUrl.TryParse(target, out var targetUrl, out error))
+        if (ReadTarget(parse, target, out error) is not { } to)
             return (null, Failures.Usage(parse, $"--target: {error}"));
         var stream = new StreamConfiguration
         {
             Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name),
-            Target = targetUrl,
-            StateDirectory = Path.GetFullPath(Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } state ? state : TributaryConfiguration.DefaultStateDirectory()),
+            Target = to,
+            StateDirectory = StateDirectory(),
         };
-        return Server.Hosting.StreamRunner.Mistakes(stream) is { Count: > 0 } mistakes
+        return Server.Hosting.StreamRunner.Mistakes(sourceUrl, stream) is { Count: > 0 } mistakes
             ? (null, Failures.Usage(parse, string.Join(' ', mistakes)))
-            : (new SelectedStream(sourceUrl, stream), ExitCodes.Ok);
+            : (new SelectedStream(sourceUrl, stream, FromEnvironment()), ExitCodes.Ok);
+    }
+
+    static TelemetryConfiguration FromEnvironment() => new()
+    {
+        OtlpEndpoint = Uri.TryCreate(Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT"), UriKind.Absolute, out var endpoint) ? endpoint : null,
+    };
+
+    static string StateDirectory() =>
+        Path.GetFullPath(Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } given ? given : TributaryConfiguration.DefaultStateDirectory());
+
+    static TargetConfiguration? ReadTarget(ParseResult parse, string target, out string error)
+    {
+        error = "";
+        if (target == "stdout")
+        {
+            return new StdoutTargetConfiguration(parse.GetValue(Checkpoint), StateDirectory());
+        }
+
+        return PostgresUrl.TryParse(target, out var url, out error) ? new PostgresTargetConfiguration(url) : null;
     }
 
     static (SelectedStream? Stream, int ExitCode) FromConfiguration(ParseResult parse)
@@ -75,7 +106,7 @@ static class StreamSelection
         if (wanted is null && names.Count > 1)
             return (null, Failures.Usage(parse, $"{file} has several streams: {string.Join(", ", names)}", "name one of them"));
         if (configuration.Streams.FirstOrDefault(stream => wanted is null || stream.Name == wanted) is { } selected)
-            return (new SelectedStream(configuration.Source, selected), ExitCodes.Ok);
+            return (new SelectedStream(configuration.Source, selected, configuration.Telemetry), ExitCodes.Ok);
         Failures.Write(parse, $"{file} has no stream '{wanted}'", $"its streams are: {string.Join(", ", names)}");
         return (null, ExitCodes.NotFound);
     }

@@ -14,6 +14,7 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(StreamStatusResponse))]
 [JsonSerializable(typeof(StreamListResponse))]
 [JsonSerializable(typeof(StreamCheckResponse))]
+[JsonSerializable(typeof(StreamInitResponse))]
 [JsonSerializable(typeof(RemovalResponse))]
 [JsonSerializable(typeof(DoctorResponse))]
 [JsonSerializable(typeof(CostRequest))]
@@ -21,6 +22,13 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(ProblemResponse))]
 public sealed partial class ContractsJson : JsonSerializerContext
 {
+    /// <summary>The same on one line, with characters as they are: for a pipe that takes one after the other.</summary>
+    public static ContractsJson Line => field ??= new ContractsJson(new JsonSerializerOptions(JsonSerializerDefaults.Web)
+    {
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+
     /// <summary>The same, indented and with characters as they are, for a terminal.</summary>
     // Made on first use: most runs of the command line print no JSON.
     public static ContractsJson Indented => field ??= new ContractsJson(new JsonSerializerOptions(JsonSerializerDefaults.Web)

@@ -6,8 +6,8 @@ namespace Tributary.Contracts;
 /// <param name="Findings">Errors first.</param>
 public sealed record StreamCheckResponse(string Stream, string Source, string Target, IReadOnlyList<StreamFindingResponse> Findings)
 {
-    /// <summary>The stream can start; warnings do not hinder it.</summary>
-    public bool Passed => Findings.All(finding => finding.Severity == StreamFindingSeverity.Warning);
+    /// <summary>The stream can start; warnings and notes do not hinder it.</summary>
+    public bool Passed => Findings.All(finding => finding.Severity != StreamFindingSeverity.Error);
 }
 
 /// <param name="Side">What must change.</param>
@@ -19,8 +19,13 @@ public sealed record StreamFindingResponse(StreamFindingSeverity Severity, Strea
 [JsonConverter(typeof(CamelCaseName<StreamFindingSeverity>))]
 public enum StreamFindingSeverity
 {
+    /// <summary>The stream can run; something to know, and perhaps to change.</summary>
+    Note,
+
     /// <summary>The stream can run, but something will fail or be missing.</summary>
     Warning,
+
+    /// <summary>The stream cannot start.</summary>
     Error,
 }
 

@@ -28,7 +28,22 @@ public sealed record StreamStatusResponse
     /// <summary>Changes that the target has made durable.</summary>
     public long ChangesApplied { get; init; }
 
+    /// <summary>The same by kind.</summary>
+    public StreamChangesResponse? Changes { get; init; }
+
     public long TransactionsApplied { get; init; }
+
+    /// <summary>Writes to the target; each takes as many transactions as had arrived, up to a bound.</summary>
+    public long Batches { get; init; }
+
+    /// <summary>Transactions that have arrived and are not in the target yet.</summary>
+    public long InFlightTransactions { get; init; }
+
+    /// <summary>The bytes of their rows that are held in memory.</summary>
+    public long InFlightBytes { get; init; }
+
+    /// <summary>Bytes of large transactions that wait on disk.</summary>
+    public long SpoolBytes { get; init; }
 
     /// <summary>Updates and deletes that found no row in the target.</summary>
     public long MissingRows { get; init; }
@@ -46,7 +61,14 @@ public sealed record StreamStatusResponse
     /// <summary>The last position that was acknowledged to production.</summary>
     public string? ConfirmedLsn { get; init; }
 
+    /// <summary>The newest position of production that is known.</summary>
+    public string? SourceLsn { get; init; }
+
     public string? Error { get; init; }
 }
+
+/// <summary>Changes that a target has made durable, by kind.</summary>
+/// <param name="Schemas">Commands that changed the schema.</param>
+public sealed record StreamChangesResponse(long Inserts, long Updates, long Deletes, long Truncates, long Schemas);
 
 public sealed record StreamListResponse(IReadOnlyList<StreamStatusResponse> Streams);

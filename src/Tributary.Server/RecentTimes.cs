@@ -10,10 +10,24 @@ sealed class RecentTimes
     readonly TimeSpan[] _times = new TimeSpan[Kept];
     long _count;
 
+    /// <summary>Hears of each; set before the first.</summary>
+    public Action<TimeSpan>? Added { get; set; }
+
+    /// <summary>How many there were.</summary>
+    public long Count
+    {
+        get
+        {
+            lock (_lock)
+                return _count;
+        }
+    }
+
     public void Add(TimeSpan time)
     {
         lock (_lock)
             _times[_count++ % Kept] = time;
+        Added?.Invoke(time);
     }
 
     /// <summary>The median; null when nothing was measured.</summary>

@@ -1,3 +1,4 @@
+using OpenTelemetry.Metrics;
 using Tributary.Contracts;
 
 namespace Tributary.Server;
@@ -8,6 +9,7 @@ namespace Tributary.Server;
 /// <param name="Branching">Null when branching is off.</param>
 /// <param name="Streams">The state of every stream now.</param>
 /// <param name="Gateway">The state of the gateway now.</param>
+/// <param name="Metrics">What <c>/metrics</c> answers with.</param>
 /// <param name="Diagnose">Runs the checks of this machine and of production.</param>
 sealed record ServerView(
     TributaryConfiguration Configuration,
@@ -15,4 +17,5 @@ sealed record ServerView(
     BranchingPart? Branching,
     Func<IReadOnlyList<StreamStatusResponse>> Streams,
     Func<GatewayStatusResponse> Gateway,
+    MeterProvider Metrics,
     Func<CancellationToken, Task<DoctorResponse>> Diagnose);

@@ -1,6 +1,7 @@
 using System.Net;
 using Tributary.Branching;
 using Tributary.Postgres;
+using Tributary.Server.Configuration;
 using Tributary.Streaming;
 
 namespace Tributary.Server;
@@ -23,6 +24,8 @@ public sealed record TributaryConfiguration
 
     public required ApiConfiguration Api { get; init; }
 
+    public TelemetryConfiguration Telemetry { get; init; } = new();
+
     /// <summary>The state folder has followed production before, or begun to.</summary>
     internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));
 
@@ -42,14 +45,41 @@ public sealed record StreamConfiguration
     /// <summary>Names its slot and its publication (<c>tributary_NAME</c>): 1 to 40 lower-case letters, digits and underscores.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The Postgres that receives the rows.</summary>
-    public required PostgresUrl Target { get; init; }
+    /// <summary>What receives the changes.</summary>
+    public required TargetConfiguration Target { get; init; }
 
     /// <summary>Where the server keeps its state; transactions that exceed memory are held below it, in <c>spool/NAME</c>.</summary>
     public string StateDirectory { get; init; } = TributaryConfiguration.DefaultStateDirectory();
 
-    internal StreamOptions Options(PostgresUrl source) =>
-        new() { Name = Name, Source = source, Target = Target, SpoolFolder = Path.Combine(StateDirectory, "spool", Name) };
+    /// <param name="output">Where a stream of lines goes; null for what looks at a stream without running it.</param>
+    internal StreamOptions Options(PostgresUrl source, Stream? output = null)
+    {
+        var options = new StreamOptions { Name = Name, Source = source, SpoolFolder = Path.Combine(StateDirectory, "spool", Name) };
+        return Target switch
+        {
+            PostgresTargetConfiguration postgres => options with { Target = postgres.Url },
+            StdoutTargetConfiguration stdout => options with { Stdout = new StdoutOptions { Output = output ?? Stream.Null, CheckpointFile = stdout.CheckpointFile(Name) } },
+            _ => throw new InvalidOperationException($"There is no target {Target.GetType().Name}."),
+        };
+    }
+}
+
+/// <summary>What receives a stream's changes; <see cref="object.ToString"/> names it for people, without a password.</summary>
+public abstract record TargetConfiguration;
+
+/// <summary>A Postgres database.</summary>
+public sealed record PostgresTargetConfiguration(PostgresUrl Url) : TargetConfiguration
+{
+    public override string ToString() => Url.ToString();
+}
+
+/// <summary>The standard output of <c>tributary stream run</c>, a line of JSON for each change.</summary>
+/// <param name="Checkpoint">The file that keeps the position; null for one named after the stream in <paramref name="StateDirectory"/>.</param>
+public sealed record StdoutTargetConfiguration(string? Checkpoint, string StateDirectory) : TargetConfiguration
+{
+    public string CheckpointFile(string stream) => Checkpoint ?? Path.Combine(StateDirectory, "streams", $"{stream}.checkpoint");
+
+    public override string ToString() => "standard output";
 }
 
 public sealed record GatewayConfiguration
@@ -78,4 +108,17 @@ public sealed record ApiConfiguration
 
     /// <summary>A loopback address for the API beside the socket; null for none. Whoever reaches it may do everything.</summary>
     public IPEndPoint? Listen { get; init; }
+}
+
+/// <summary>Where figures go besides <c>/metrics</c> of the API.</summary>
+public sealed record TelemetryConfiguration
+{
+    /// <summary>An address that serves <c>/metrics</c> and nothing else; null for none.</summary>
+    public IPEndPoint? MetricsListen { get; init; }
+
+    /// <summary>A collector that takes metrics and traces by OTLP; null for none.</summary>
+    public Uri? OtlpEndpoint { get; init; }
+
+    /// <summary>Reads <see cref="MetricsListen"/>; null when the text is not an address and port.</summary>
+    public static IPEndPoint? ReadAddress(string text) => ScalarText.TryEndPoint(text, out var address) ? address : null;
 }

@@ -3,11 +3,14 @@ using Tributary.Postgres;
 namespace Tributary.Streaming;
 
 /// <summary>
-/// Where changes go. Calls are made one at a time. A target keeps the stream's checkpoint itself, so that it can save the position together with
+/// Where changes go. Calls are made one at a time, except that <see cref="WriteAsync"/> may be called again before it has answered. A target keeps the stream's checkpoint itself, so that it can save the position together with
 /// the data. One instance serves one connection; after a lost link the pipeline makes a new one.
 /// </summary>
 public interface ITarget : IAsyncDisposable
 {
+    /// <summary>How many batches may be on their way at a time. Whatever it is, they become durable in the order in which they were given.</summary>
+    int BatchesInFlightMax => 1;
+
     /// <summary>Connects, shuts out every other instance of the stream, and answers where the stream stands; null when it never ran.</summary>
     /// <exception cref="StreamException">Kind Fenced: another instance runs.</exception>
     Task<Checkpoint?> OpenAsync(CancellationToken cancellationToken);

@@ -30,6 +30,9 @@ internal static partial class Log
     [LoggerMessage(1004, LogLevel.Warning, "Stream {Name}: {Rows} updates or deletes up to {Position} found no row in the target")]
     public static partial void MissingRows(ILogger logger, string name, long rows, Lsn position);
 
+    [LoggerMessage(1006, LogLevel.Warning, "Stream {Name} carries changes only, from {Position} on: its target takes no copy of the rows that exist")]
+    public static partial void ChangesOnly(ILogger logger, string name, Lsn position);
+
     [LoggerMessage(1020, LogLevel.Information, "Stream {Name} writes transaction {Xid} in its turn and not ahead of its commit: {Reason}")]
     public static partial void NotAhead(ILogger logger, string name, uint xid, string reason);
 }

@@ -23,7 +23,7 @@ internal static class LostLink
 
     /// <summary>Shutdown, crash recovery, a slot still held by the session of the lost link, transaction conflicts, full disks and spent connections pass.</summary>
     public static bool IsPassing(string sqlState) =>
-        sqlState is "57P01" or "57P02" or "57P03" or "55006" or "40001" or "40P01" ||
+        sqlState is "57P01" or "57P02" or "57P03" or "55006" or "55P03" or "40001" or "40P01" ||
         sqlState.StartsWith("53", StringComparison.Ordinal) ||
         sqlState.StartsWith("08", StringComparison.Ordinal);
 

@@ -12,10 +12,13 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     readonly Queue<SchemaReport> _lastReports = new();
     StreamPhase _phase = StreamPhase.Starting;
     CopyStatus _copy = CopyStatus.None;
-    ChangeCounts _changes = new(0, 0, 0, 0);
+    ChangeCounts _changes = ChangeCounts.None;
     long _transactions;
     long _missingRows;
     int _reconnections;
+    long _batches;
+    long _spoolBytes;
+    Func<(long Transactions, long Bytes)>? _inFlight;
     Lsn _confirmed;
     Lsn _source;
     string? _lastError;
@@ -28,10 +31,11 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
         {
             var percentiles = lag.Percentiles(time.GetUtcNow(), 0.50, 0.99);
             var lagBytes = Math.Max(0, Lsn.Max(_source, _confirmed) - _confirmed);
+            var (transactions, bytes) = _inFlight?.Invoke() ?? (0, 0);
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
-                percentiles[0], percentiles[1], _missingRows, _reconnections, _lastError,
-                _schemaChanges, _schemaReports, [.. _lastReports]);
+                percentiles[0], percentiles[1], _missingRows, _reconnections, _batches,
+                new InFlightStatus(transactions, bytes, _spoolBytes), _lastError, _schemaChanges, _schemaReports, [.. _lastReports]);
         }
     }
 
@@ -68,15 +72,29 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             _confirmed = Lsn.Max(_confirmed, lsn);
     }
 
+    /// <param name="usage">Asked with each snapshot; null when no session streams.</param>
+    public void InFlight(Func<(long Transactions, long Bytes)>? usage)
+    {
+        lock (_lock)
+            _inFlight = usage;
+    }
+
+    /// <summary>Bytes of large transactions that are on disk now.</summary>
+    public void Spooled(long bytes)
+    {
+        lock (_lock)
+            _spoolBytes = bytes;
+    }
+
     public void Written(TransactionBatch batch, WriteOutcome outcome)
     {
         var now = time.GetUtcNow();
-        var counts = batch.Transactions.Select(static transaction => transaction.Counts()).ToList();
+        var counts = batch.Transactions.Aggregate(ChangeCounts.None, static (sum, transaction) => sum + transaction.Counts());
         lock (_lock)
         {
+            _batches++;
             _transactions += batch.Transactions.Count;
-            foreach (var count in counts)
-                _changes = new ChangeCounts(_changes.Inserts + count.Inserts, _changes.Updates + count.Updates, _changes.Deletes + count.Deletes, _changes.Truncates + count.Truncates);
+            _changes += counts;
             _missingRows += outcome.MissingRows;
             _schemaChanges += outcome.SchemaChanges;
             _schemaReports += outcome.Reports?.Count ?? 0;

@@ -8,13 +8,25 @@ public sealed record StreamOptions
     readonly string? _slotName;
     readonly string? _publicationName;
     readonly string? _spoolFolder;
+    readonly PostgresUrl? _target;
 
     /// <summary>Names the stream in its progress row; lower-case letters, digits and underscores, as in the name of a slot.</summary>
     public required string Name { get; init; }
 
     public required PostgresUrl Source { get; init; }
 
-    public required PostgresUrl Target { get; init; }
+    /// <summary>The Postgres that receives the changes; a stream has this or <see cref="Stdout"/>.</summary>
+    public PostgresUrl Target
+    {
+        get => _target ?? throw new InvalidOperationException($"The target of the stream '{Name}' is no Postgres.");
+        init => _target = value;
+    }
+
+    /// <summary>Set for a stream that writes lines of JSON.</summary>
+    public StdoutOptions? Stdout { get; init; }
+
+    /// <summary>The target for people, without a password.</summary>
+    public string TargetName => Stdout is null ? Target.ToString() : "standard output";
 
     /// <summary>Default <c>tributary_NAME</c>.</summary>
     public string SlotName
@@ -101,6 +113,24 @@ public sealed record StreamOptions
     /// </summary>
     public bool SynchronousCommit { get; init; } = true;
 
+    /// <summary>
+    /// Connections that apply changes at the same time; they commit in the source's order. Each takes one session of the target, and on servers
+    /// where that may be set one replication origin. Default: one a processor, at most 4, since more wait for each other's commits.
+    /// </summary>
+    public int ApplyConnections { get; init; } = Math.Min(4, Environment.ProcessorCount);
+
+    /// <summary>
+    /// How long a statement waits for a row that another session holds, while several connections apply. Far below the server's
+    /// <c>deadlock_timeout</c> (1 s by default), and far above what a batch takes. After it the changes are applied one batch after the other.
+    /// </summary>
+    public TimeSpan ApplyLockTimeout { get; init; } = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>How often one batch is tried again when another session was in its way, before the stream reconnects.</summary>
+    public int ApplyRetriesMax { get; init; } = 5;
+
+    /// <summary>The least inserts into one table for which COPY is worth its round trips.</summary>
+    public int CopyRowsMin { get; init; } = 300;
+
     /// <summary>Tables copied at the same time. Each takes one connection at either side.</summary>
     public int CopyTablesMax { get; init; } = 2;
 
@@ -116,8 +146,8 @@ public sealed record StreamOptions
     /// <summary>How long a transaction's lag is remembered at most, so that catching up after the copy does not colour the figures for long. Default 30 s.</summary>
     public TimeSpan LagSpan { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The form in which the source sends values. Default text, which every target reads.</summary>
-    public ValueFormat ValueFormat { get; init; }
+    /// <summary>The form in which the source sends values. Default: what the target takes most quickly.</summary>
+    public ValueFormat? ValueFormat { get; init; }
 
     /// <summary>
     /// Leaves out what another replication has written at the source, so that two streams in opposite directions do not send changes in circles.
@@ -151,14 +181,25 @@ public sealed record StreamOptions
         if (!Path.IsPathFullyQualified(SpoolFolder))
             errors.Add($"{nameof(SpoolFolder)} '{SpoolFolder}' must be an absolute path.");
         RequirePositive(errors, nameof(CopyTablesMax), CopyTablesMax);
+        RequirePositive(errors, nameof(ApplyConnections), ApplyConnections);
+        RequirePositive(errors, nameof(ApplyLockTimeout), ApplyLockTimeout.Ticks);
+        RequirePositive(errors, nameof(ApplyRetriesMax), ApplyRetriesMax);
+        RequirePositive(errors, nameof(CopyRowsMin), CopyRowsMin);
         RequirePositive(errors, nameof(LagWindow), LagWindow);
         RequirePositive(errors, nameof(LagSpan), LagSpan.Ticks);
         RequirePositive(errors, nameof(HeartbeatInterval), HeartbeatInterval.Ticks);
         RequirePositive(errors, nameof(FeedbackInterval), FeedbackInterval.Ticks);
+        if (Stdout is null == _target is null)
+            errors.Add($"one of {nameof(Target)} and {nameof(Stdout)} must be given.");
+        if (Stdout is { } stdout)
+            RequirePositive(errors, nameof(stdout.BufferBytesMax), stdout.BufferBytesMax);
         if (PublicationName.Length is 0 or > 63)
             errors.Add($"{nameof(PublicationName)} must have 1 to 63 characters.");
         return errors;
     }
+
+    // The generated text would ask for the target that a stream of lines does not have.
+    public override string ToString() => $"stream '{Name}' from {Source}";
 
     static void RequirePositive(List<string> errors, string name, long value)
     {

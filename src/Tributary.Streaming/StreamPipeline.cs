@@ -23,6 +23,9 @@ namespace Tributary.Streaming;
 /// </summary>
 public sealed class StreamPipeline
 {
+    // A quarter of a full batch is worth a transaction of its own while others are on their way; less would only make many small ones.
+    const int OverlapShare = 4;
+
     readonly StreamOptions _options;
     readonly Func<ISource> _newSource;
     readonly Func<ITarget> _newTarget;
@@ -30,6 +33,7 @@ public sealed class StreamPipeline
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly StatusBoard _board;
+    StreamFigures? _figures;
     int _failuresInRow;
 
     internal StreamPipeline(
@@ -61,19 +65,23 @@ public sealed class StreamPipeline
                 {
                     var reason = LostLink.Describe(arguments.Outcome.Exception!);
                     _board.Failed(reason, willReconnect: true);
+                    StreamTraces.Reconnect(_options.Name, reason);
                     Log.Reconnecting(_logger, _options.Name, arguments.RetryDelay, reason);
                     return default;
                 },
             })
             .Build();
+        _figures = StreamMetrics.Show(_options.Name, _options.Stdout is null ? "postgres" : "stdout", () => Status);
         try
         {
             await retry.ExecuteAsync(async token => await RunSessionAsync(token), cancellationToken);
+            _figures.Dispose();
         }
         catch (Exception) when (cancellationToken.IsCancellationRequested)
         {
             // Cancelled in the middle of something: the target's transaction is undone, and the next start resumes at the checkpoint.
             _board.Enter(StreamPhase.Stopped);
+            _figures.Dispose();
         }
         catch (Exception exception)
         {
@@ -102,7 +110,9 @@ public sealed class StreamPipeline
             if (checkpoint is null)
                 await _copy.RefuseOthersAsync(cancellationToken);
             var copying = await target.BeginCopyAsync(identity, cancellationToken);
-            var position = await _copy.RunAsync(copying, _board, cancellationToken);
+            Lsn position;
+            using (StreamTraces.Copy(_options.Name))
+                position = await _copy.RunAsync(copying, _board, cancellationToken);
             checkpoint = await target.CompleteCopyAsync(position, cancellationToken);
             Log.Copied(_logger, _options.Name, position);
         }
@@ -126,6 +136,7 @@ public sealed class StreamPipeline
         });
         var queue = new TransactionQueue(_options);
         var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
+        _board.InFlight(() => queue.Usage);
         Task[] loops =
         [
             ReadLoopAsync(source, queue, tracker, eager, position, session.Token),
@@ -145,6 +156,7 @@ public sealed class StreamPipeline
         }
         finally
         {
+            _board.InFlight(null);
             queue.Dispose();
         }
 
@@ -183,30 +195,82 @@ public sealed class StreamPipeline
 
     async Task WriteLoopAsync(ITarget target, TransactionQueue queue, AckTracker tracker, EagerLane eager, CancellationToken cancellationToken)
     {
-        var transactions = new List<Transaction>();
-        while (true)
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var writes = new Queue<PendingWrite>();
+        var endsLarge = false;
+        try
         {
-            // Step 5: a batch is what has arrived while the previous one was written, so an idle stream adds no waiting and a busy one large batches.
-            transactions.Clear();
-            var reached = await queue.TakeBatchAsync(transactions, cancellationToken);
-            var batch = new TransactionBatch(transactions, reached);
-            try
+            while (true)
             {
-                if (transactions.Count == 0 && reached <= tracker.Confirmed)
-                    continue;
-                var outcome = await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
-                _board.Written(batch, outcome);
-                if (outcome.MissingRows > 0)
-                    Log.MissingRows(_logger, _options.Name, outcome.MissingRows, reached);
-                foreach (var report in outcome.Reports ?? [])
-                    Log.SchemaReported(_logger, _options.Name, report.Tag, report.Subject, report.Why, report.Position);
-                tracker.Durable(reached);
-            }
-            finally
-            {
-                queue.Release(transactions);
+                // Step 5: a batch is what has arrived while the previous one was written, so an idle stream adds no waiting and a busy one large
+                // batches. The next one is begun meanwhile only if it is large already.
+                if (writes.TryPeek(out var oldest))
+                {
+                    if (!endsLarge && writes.Count < target.BatchesInFlightMax)
+                        await Task.WhenAny(oldest.Outcome, queue.RowsAsync(_options.BatchRowsMax / OverlapShare));
+                    else
+                        await Task.WhenAny(oldest.Outcome);
+                    if (oldest.Outcome.IsCompleted)
+                    {
+                        Settle(oldest, await oldest.Outcome, tracker);
+                        queue.Release(writes.Dequeue().Batch.Transactions);
+                        continue;
+                    }
+                }
+
+                // One that is on disk takes long, and one that changes the schema changes what others are written into; each is written alone: after all before it, and with none beside it.
+                var transactions = new List<Transaction>();
+                var reached = await queue.TakeBatchAsync(transactions, cancellationToken);
+                var batch = new TransactionBatch(transactions, reached);
+                endsLarge = transactions is [{ IsAlone: true }];
+                if (endsLarge)
+                    writes.Enqueue(new PendingWrite(batch, WriteLargeAsync(target, eager, [.. writes], batch, stop.Token)));
+                else if (transactions.Count > 0 || reached > tracker.Confirmed)
+                    writes.Enqueue(new PendingWrite(batch, WriteAsync(target, batch, stop.Token)));
             }
         }
+        finally
+        {
+            // The memory of rows goes back only when nobody reads it any more.
+            await stop.CancelAsync();
+            foreach (var write in writes)
+            {
+                await Task.WhenAny(write.Outcome);
+                queue.Release(write.Batch.Transactions);
+            }
+        }
+    }
+
+    async Task<WriteOutcome> WriteAsync(ITarget target, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        using var span = StreamTraces.Write(_options.Name, batch);
+        return await target.WriteAsync(batch, cancellationToken);
+    }
+
+    async Task<WriteOutcome> WriteLargeAsync(
+        ITarget target, EagerLane eager, PendingWrite[] before, TransactionBatch batch, CancellationToken cancellationToken)
+    {
+        await Task.WhenAll(before.Select(static write => write.Outcome));
+        using var span = StreamTraces.Write(_options.Name, batch);
+        return await eager.TryCommitAsync(batch, cancellationToken) ?? await target.WriteAsync(batch, cancellationToken);
+    }
+
+    void Settle(PendingWrite write, WriteOutcome outcome, AckTracker tracker)
+    {
+        _board.Written(write.Batch, outcome);
+        RecordLag(write.Batch);
+        if (outcome.MissingRows > 0)
+            Log.MissingRows(_logger, _options.Name, outcome.MissingRows, write.Batch.Position);
+        foreach (var report in outcome.Reports ?? [])
+            Log.SchemaReported(_logger, _options.Name, report.Tag, report.Subject, report.Why, report.Position);
+        tracker.Durable(write.Batch.Position);
+    }
+
+    void RecordLag(TransactionBatch batch)
+    {
+        var now = _time.GetUtcNow();
+        foreach (var transaction in batch.Transactions)
+            StreamMetrics.RecordLag(_figures!, now > transaction.CommitTime ? now - transaction.CommitTime : TimeSpan.Zero);
     }
 
     async Task BeatLoopAsync(ISource source, TransactionQueue queue, AckTracker tracker, CancellationToken cancellationToken)
@@ -230,4 +294,6 @@ public sealed class StreamPipeline
         var milliseconds = Math.Min(100 * Math.Pow(2, Math.Min(_failuresInRow++, 20)), _options.ReconnectDelayMax.TotalMilliseconds);
         return TimeSpan.FromMilliseconds(milliseconds);
     }
+
+    readonly record struct PendingWrite(TransactionBatch Batch, Task<WriteOutcome> Outcome);
 }

@@ -21,6 +21,8 @@ public enum StreamPhase
 /// clock and the end is this machine's, so the figure holds only as far as the two clocks agree.
 /// </param>
 /// <param name="MissingRows">Updates and deletes that found no row in the target.</param>
+/// <param name="Batches">Writes to the target.</param>
+/// <param name="InFlight">What has arrived from the source and is not in the target yet.</param>
 /// <param name="LastError">The reason of the last failure or reconnection; null when there was none.</param>
 /// <param name="SchemaChanges">Commands that changed the schema and were carried.</param>
 /// <param name="SchemaReports">How much of them the target does not have.</param>
@@ -38,10 +40,16 @@ public sealed record StreamStatus(
     double? LagP99Ms,
     long MissingRows,
     int Reconnections,
+    long Batches,
+    InFlightStatus InFlight,
     string? LastError,
     long SchemaChanges = 0,
     long SchemaReports = 0,
     IReadOnlyList<SchemaReport>? LastSchemaReports = null);
+
+/// <param name="Bytes">Row images in memory.</param>
+/// <param name="SpoolBytes">Large transactions on disk.</param>
+public sealed record InFlightStatus(long Transactions, long Bytes, long SpoolBytes);
 
 /// <summary>How far the copy of the existing rows is.</summary>
 /// <param name="Rows">Counted as they pass.</param>
@@ -56,7 +64,13 @@ public sealed record CopyStatus(int TablesDone, int TablesTotal, long Rows, long
     internal static readonly CopyStatus None = new(0, 0, 0, 0, 0, 0);
 }
 
-public sealed record ChangeCounts(long Inserts, long Updates, long Deletes, long Truncates)
+/// <param name="Schemas">Commands that changed the schema.</param>
+public sealed record ChangeCounts(long Inserts, long Updates, long Deletes, long Truncates, long Schemas = 0)
 {
-    public long Total => Inserts + Updates + Deletes + Truncates;
+    internal static readonly ChangeCounts None = new(0, 0, 0, 0);
+
+    public static ChangeCounts operator +(ChangeCounts left, ChangeCounts right) => new(
+        left.Inserts + right.Inserts, left.Updates + right.Updates, left.Deletes + right.Deletes, left.Truncates + right.Truncates, left.Schemas + right.Schemas);
+
+    public long Total => Inserts + Updates + Deletes + Truncates + Schemas;
 }

@@ -18,6 +18,7 @@ public sealed class Transaction : IDisposable
     readonly List<byte[]> _chunks = [];
     readonly ISpooledChanges? _spooled;
     int _used;
+    bool _hasSchemaChanges;
 
     internal Transaction(uint xid, ISpooledChanges? spooled = null)
     {
@@ -48,7 +49,7 @@ public sealed class Transaction : IDisposable
     {
         if (_spooled is not null)
             return _spooled.Counts;
-        long inserts = 0, updates = 0, deletes = 0, truncates = 0;
+        long inserts = 0, updates = 0, deletes = 0, truncates = 0, schemas = 0;
         foreach (var change in _changes)
         {
             switch (change.Kind)
@@ -65,10 +66,13 @@ public sealed class Transaction : IDisposable
                 case ChangeKind.Truncate:
                     truncates++;
                     break;
+                case ChangeKind.Schema:
+                    schemas++;
+                    break;
             }
         }
 
-        return new ChangeCounts(inserts, updates, deletes, truncates);
+        return new ChangeCounts(inserts, updates, deletes, truncates, schemas);
     }
 
     /// <summary>Bytes of row images that are held in memory.</summary>
@@ -79,8 +83,13 @@ public sealed class Transaction : IDisposable
     public IAsyncEnumerable<IReadOnlyList<Change>> ReadPiecesAsync(CancellationToken cancellationToken) =>
         (_spooled ?? throw new InvalidOperationException("The transaction is in memory.")).ReadPiecesAsync(cancellationToken);
 
-    /// <summary>Whether the schema changes with it. Such a transaction is a batch of its own, so that a command meets at the target what it met at the source.</summary>
-    public bool HasSchemaChanges { get; private set; }
+    /// <summary>Whether the schema changes with it.</summary>
+    public bool HasSchemaChanges => _hasSchemaChanges || (_spooled is not null && _spooled.Count > _spooled.Counts.Total);
+
+    /// <summary>
+    /// Whether it is a batch of its own, written with nothing beside it: because it lies on disk, or so that a command meets at the target what it met at the source.
+    /// </summary>
+    public bool IsAlone => IsSpooled || HasSchemaChanges;
 
     public void Dispose()
     {
@@ -99,7 +108,7 @@ public sealed class Transaction : IDisposable
     /// </summary>
     internal void AddSchema(SchemaChange schema)
     {
-        HasSchemaChanges = true;
+        _hasSchemaChanges = true;
         var created = schema.CreatedRelations();
         var place = created.Count == 0 ? -1 : _changes.FindIndex(change => change.Table is { } table && created.Contains(table.RelationId));
         var change = new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: schema);

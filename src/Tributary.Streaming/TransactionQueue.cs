@@ -21,6 +21,19 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
     readonly SemaphoreSlim _released = new(0, 1);
     readonly Lock _lock = new();
     long _bytes;
+    long _transactions;
+    long _rows;
+    (long Rows, TaskCompletionSource Signal)? _awaited;
+
+    /// <summary>What was written and not released yet.</summary>
+    public (long Transactions, long Bytes) Usage
+    {
+        get
+        {
+            lock (_lock)
+                return (_transactions, _bytes);
+        }
+    }
 
     public async ValueTask WriteAsync(QueueItem item, CancellationToken cancellationToken)
     {
@@ -30,7 +43,21 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
                 await _released.WaitAsync(cancellationToken);
         }
 
+        var rows = item.Transaction?.Count ?? 0; // Once it is in the queue, it belongs to the reader.
         await _channel.Writer.WriteAsync(item, cancellationToken);
+        CountRows(rows);
+    }
+
+    /// <summary>Ends when so many changes wait in the queue. One waiter at a time: a new call takes the place of an earlier one.</summary>
+    public Task RowsAsync(long rows)
+    {
+        lock (_lock)
+        {
+            if (_rows >= rows)
+                return Task.CompletedTask;
+            _awaited = (rows, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+            return _awaited.Value.Signal.Task;
+        }
     }
 
     /// <summary>Waits for one item and takes what else is there, up to the bounds of a batch; answers the position that the batch reaches.</summary>
@@ -44,7 +71,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         {
             if (item.Transaction is { } next)
             {
-                if (transactions.Count > 0 && (IsAlone(next) || IsAlone(transactions[^1]) || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
+                if (transactions.Count > 0 && (next.IsAlone || transactions[^1].IsAlone || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
                     break;
                 transactions.Add(next);
                 rows += next.Count;
@@ -55,11 +82,12 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
             _channel.Reader.TryRead(out _);
         }
 
+        CountRows(-rows);
         return reached;
     }
 
     /// <summary>Gives back the memory of transactions that were taken.</summary>
-    public void Release(List<Transaction> transactions)
+    public void Release(IReadOnlyList<Transaction> transactions)
     {
         var bytes = 0L;
         foreach (var transaction in transactions)
@@ -71,6 +99,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         lock (_lock)
         {
             _bytes -= bytes;
+            _transactions -= transactions.Count;
             if (_released.CurrentCount == 0)
                 _released.Release();
         }
@@ -83,7 +112,18 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         _released.Dispose();
     }
 
-    static bool IsAlone(Transaction transaction) => transaction.IsSpooled || transaction.HasSchemaChanges;
+    void CountRows(long rows)
+    {
+        lock (_lock)
+        {
+            _rows += rows;
+            if (_awaited is { } awaited && _rows >= awaited.Rows)
+            {
+                awaited.Signal.TrySetResult();
+                _awaited = null;
+            }
+        }
+    }
 
     bool TryReserve(long bytes)
     {
@@ -92,6 +132,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
             if (_bytes > 0 && _bytes + bytes > options.QueueBytesMax)
                 return false;
             _bytes += bytes;
+            _transactions++;
             return true;
         }
     }

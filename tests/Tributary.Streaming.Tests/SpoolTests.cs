@@ -29,7 +29,7 @@ public sealed class SpoolTests
         stream.Options = stream.Options with { TransactionBytesMax = 64 * 1024, SpoolPieceBytes = 16 * 1024 };
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
-            stream.Options, () => new Streaming.Sources.ReplicationSource(stream.Options), () => new SpoilingTarget(stream, new Streaming.Targets.Postgres.PostgresTarget(stream.Options, TimeProvider.System, logger)),
+            stream.Options, () => new Streaming.Sources.ReplicationSource(stream.Options, TimeProvider.System), () => new SpoilingTarget(stream, new Streaming.Targets.Postgres.PostgresTarget(stream.Options, TimeProvider.System, logger)),
             new Streaming.Copying.InitialCopy(stream.Options), TimeProvider.System, logger));
         await stream.CatchUpAsync();
 

@@ -11,7 +11,7 @@ namespace Tributary.Testing;
 /// </summary>
 public static class TestServers
 {
-    static readonly string[] LogicalSettings = ["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200"];
+    static readonly string[] LogicalSettings = ["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200", "max_prepared_transactions = 10"];
 
     static readonly Lazy<Task<PostgresServer>> Shared = new(() => StartAsync(LogicalSettings));
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Cli.Output;
+using Tributary.Server;
 using Tributary.Server.Hosting;
 
 namespace Tributary.Cli.Commands;
@@ -17,7 +18,8 @@ static class StreamDestroyCommand
         command.SetAction(RunAsync);
         return command.WithExamples(
             "tributary stream destroy -c tributary.yaml replica",
-            "tributary stream destroy --source postgresql://…/shop --target postgresql://…/shop_copy --drop-copied --yes");
+            "tributary stream destroy --source postgresql://…/shop --target postgresql://…/shop_copy --drop-copied --yes",
+            "tributary stream destroy --source postgresql://…/shop --to stdout --name audit --yes -o json");
     }
 
     static async Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken)
@@ -26,8 +28,10 @@ static class StreamDestroyCommand
         if (selected is null)
             return code;
         var dropCopied = parse.GetValue(DropCopied);
-        var copied = dropCopied ? ", and every table that it copied to" : ", and its progress at";
-        if (!Confirmation.Given(parse, $"slot and publication tributary_{selected.Stream.Name} from {selected.Source}{copied} {selected.Stream.Target}"))
+        var kept = selected.Stream.Target is StdoutTargetConfiguration stdout
+            ? $"the checkpoint {stdout.CheckpointFile(selected.Stream.Name)}"
+            : $"{(dropCopied ? "every table that it copied to" : "its progress at")} {selected.Stream.Target}";
+        if (!Confirmation.Given(parse, $"slot and publication tributary_{selected.Stream.Name} from {selected.Source}, and {kept}"))
             return ExitCodes.Usage;
         var runner = new StreamRunner(selected.Source, selected.Stream, TimeProvider.System, NullLoggerFactory.Instance);
         var (removed, failure) = await runner.DestroyAsync(dropCopied, cancellationToken);

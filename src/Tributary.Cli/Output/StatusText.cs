@@ -40,9 +40,20 @@ static class StatusText
                 stream.LagMsP50 is { } p50 ? Words.Milliseconds(p50) : "-", stream.LagMsP99 is { } p99 ? Words.Milliseconds(p99) : "-",
                 stream.LagBytes is { } behind ? Words.Bytes(behind) : "-", stream.Target ?? "-",
             }));
+        foreach (var stream in streams.Where(stream => stream.State == PartState.Running))
+            output.WriteLine($"{stream.Name}: {Details(stream)}");
         foreach (var stream in streams.Where(stream => stream.Error is not null))
             output.WriteLine($"{stream.Name}: {stream.Error}");
     }
+
+    static string Details(StreamStatusResponse stream) => string.Concat(
+        $"confirmed {stream.ConfirmedLsn ?? "-"} of {stream.SourceLsn ?? "-"}; in flight {stream.InFlightTransactions:N0} transactions, {Words.Bytes(stream.InFlightBytes)}",
+        stream.SpoolBytes > 0 ? $", {Words.Bytes(stream.SpoolBytes)} on disk" : "",
+        stream.Changes is { } changes
+            ? $"; {changes.Inserts:N0} inserts, {changes.Updates:N0} updates, {changes.Deletes:N0} deletes, {changes.Truncates:N0} truncates, {changes.Schemas:N0} schema changes" : "",
+        $" in {stream.TransactionsApplied:N0} transactions, {stream.Batches:N0} batches",
+        stream.MissingRows > 0 ? $"; {stream.MissingRows:N0} rows were missing" : "",
+        stream.Reconnections > 0 ? $"; {stream.Reconnections:N0} reconnections" : "");
 
     static string Copied(StreamStatusResponse stream) =>
         stream.RowsEstimated > stream.RowsCopied ? $"{stream.RowsCopied:N0} of about {stream.RowsEstimated:N0}" : $"{stream.RowsCopied:N0}";

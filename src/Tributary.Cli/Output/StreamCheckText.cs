@@ -9,17 +9,25 @@ static class StreamCheckText
     {
         foreach (var finding in check.Findings)
         {
-            output.WriteLine($"{(finding.Severity == StreamFindingSeverity.Error ? "FAILED " : "warning")}  {finding.Subject}: {finding.Problem}");
+            output.WriteLine($"{Mark(finding.Severity)}  {finding.Subject}: {finding.Problem}");
             output.WriteLine($"         fix: {finding.Remedy}");
             foreach (var statement in (finding.Sql ?? "").Split('\n', StringSplitOptions.RemoveEmptyEntries))
                 output.WriteLine($"         {statement}");
         }
 
+        var warnings = check.Findings.Count(finding => finding.Severity == StreamFindingSeverity.Warning);
         output.WriteLine(check switch
         {
-            { Findings.Count: 0 } => $"all is well: stream {check.Stream} can go from {check.Source} to {check.Target}",
-            { Passed: true } => $"stream {check.Stream} can run, with {check.Findings.Count} warning(s)",
+            { Passed: true } when warnings == 0 => $"all is well: stream {check.Stream} can go from {check.Source} to {check.Target}",
+            { Passed: true } => $"stream {check.Stream} can run, with {warnings} warning(s)",
             _ => $"stream {check.Stream} cannot start yet",
         });
     }
+
+    static string Mark(StreamFindingSeverity severity) => severity switch
+    {
+        StreamFindingSeverity.Error => "FAILED ",
+        StreamFindingSeverity.Warning => "warning",
+        _ => "note   ",
+    };
 }

@@ -85,6 +85,7 @@ sealed class ApiHost : IAsyncDisposable
         builder.Services.Configure<SocketTransportOptions>(options => options.CreateBoundListenSocket = BindPrivately);
         var app = builder.Build();
         app.UseExceptionHandler(new ExceptionHandlerOptions { ExceptionHandler = context => AnswerFailureAsync(context, loggerFactory.CreateLogger<ApiHost>()), SuppressDiagnosticsCallback = static _ => true });
+        app.UseOpenTelemetryPrometheusScrapingEndpoint(view.Metrics, predicate: null, path: "/metrics", configureBranchedPipeline: null, optionsName: null);
         app.UseRouting();
         new ServerEndpoints(view, timeProvider).Map(app);
         new BranchEndpoints(view, timeProvider, loggerFactory.CreateLogger<BranchEndpoints>()).Map(app);

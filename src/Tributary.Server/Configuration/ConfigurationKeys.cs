@@ -9,11 +9,12 @@ public static class ConfigurationKeys
     /// <summary>By the path of a section; <c>[]</c> stands for each item of a list.</summary>
     public static readonly IReadOnlyDictionary<string, IReadOnlyList<string>> BySection = new Dictionary<string, IReadOnlyList<string>>
     {
-        [""] = ["state", "source", "streams", "branching", "gateway", "api"],
+        [""] = ["state", "source", "streams", "branching", "gateway", "api", "telemetry"],
         ["source"] = ["url", "url-file"],
         ["streams[]"] = ["name", "target"],
-        ["streams[].target"] = ["postgres"],
+        ["streams[].target"] = ["postgres", "stdout"],
         ["streams[].target.postgres"] = ["url", "url-file"],
+        ["streams[].target.stdout"] = ["checkpoint"],
         ["branching"] =
         [
             "driver", "pool-size", "slot", "seed-interval", "seeds-kept", "idle-timeout", "branches-max", "running-max", "starts-at-once-max",
@@ -21,6 +22,7 @@ public static class ConfigurationKeys
         ],
         ["gateway"] = ["listen", "tls-certificate", "tls-key", "host-suffix", "connections-max"],
         ["api"] = ["socket", "listen"],
+        ["telemetry"] = ["metrics-listen", "otlp-endpoint"],
     };
 
     /// <summary>The nearest of some words, when it is near enough to be meant.</summary>

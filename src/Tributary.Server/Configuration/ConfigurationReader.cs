@@ -92,13 +92,14 @@ public sealed class ConfigurationReader
     {
         var state = Path.GetFullPath((Override(_overrides.State, "--state", "TRIBUTARY_STATE", "state") ?? root.Scalar("state"))?.Text ?? TributaryConfiguration.DefaultStateDirectory());
         var source = ReadSource(root);
-        var streams = ReadStreams(root);
+        var streams = ReadStreams(root, state);
         var branching = root.Has("branching") || _overrides.Branching ? ReadBranching(root.Section("branching", "branching"), state, source) : null;
         // It is read also when it is left out, so that its errors are told.
         if (_overrides.NoBranching)
             branching = null;
         var gateway = ReadGateway(root.Section("gateway", "gateway"));
         var api = ReadApi(root.Section("api", "api"), state);
+        var telemetry = ReadTelemetry(root.Section("telemetry", "telemetry"));
         if (streams.Count == 0 && branching is null && !_context.HasErrors)
             _context.Add(root.Here, "there is nothing to do: add 'streams:' with a target, or 'branching:' (its settings are all optional: 'branching: {}')");
         return source is null ? null : new TributaryConfiguration
@@ -109,6 +110,7 @@ public sealed class ConfigurationReader
             Branching = branching,
             Gateway = gateway,
             Api = api,
+            Telemetry = telemetry,
         };
     }
 
@@ -125,7 +127,7 @@ public sealed class ConfigurationReader
         return null;
     }
 
-    List<StreamConfiguration> ReadStreams(YamlSection root)
+    List<StreamConfiguration> ReadStreams(YamlSection root, string state)
     {
         var streams = new List<StreamConfiguration>();
         var seen = new HashSet<string>();
@@ -138,7 +140,7 @@ public sealed class ConfigurationReader
                 _context.Add(section.Here with { Path = section.KeyPath("name") }, "a stream needs a name");
             else if (name.Length > 0 && !seen.Add(name))
                 _context.Add(nameText!.Value, $"a stream above has the name '{name}' too; names are unique");
-            if (ReadTarget(section) is { } target)
+            if (ReadTarget(section, state) is { } target)
                 streams.Add(new StreamConfiguration { Name = name, Target = target });
         }
 
@@ -146,20 +148,25 @@ public sealed class ConfigurationReader
         {
             if (seen.Contains("replica"))
                 _context.Add(new Place("--replica"), "streams[].name", "the file has a stream named 'replica' already; leave one of the two out");
-            streams.Add(new StreamConfiguration { Name = "replica", Target = url });
+            streams.Add(new StreamConfiguration { Name = "replica", Target = new PostgresTargetConfiguration(url) });
         }
 
         return streams;
     }
 
-    PostgresUrl? ReadTarget(YamlSection stream)
+    TargetConfiguration? ReadTarget(YamlSection stream, string state)
     {
         var target = stream.Section("target", "streams[].target");
         var postgres = target.Section("postgres", "streams[].target.postgres");
+        var stdout = target.Section("stdout", "streams[].target.stdout");
+        if (postgres.Exists && stdout.Exists)
+            _context.Add(stdout.Here, "a stream has one target; give postgres or stdout, not both");
         if (postgres.Exists)
-            return _scalars.UrlOrFile(postgres);
-        if (!stream.Has("target") || (target.Exists && !target.Has("postgres")))
-            _context.Add(stream.Here with { Path = stream.KeyPath("target") }, "a stream needs a target: 'target: { postgres: { url: postgresql://… } }'");
+            return _scalars.UrlOrFile(postgres) is { } url ? new PostgresTargetConfiguration(url) : null;
+        if (stdout.Exists)
+            return new StdoutTargetConfiguration(stdout.Scalar("checkpoint")?.Text is { } file ? Path.GetFullPath(file) : null, state);
+        if (!stream.Has("target") || (target.Exists && !target.Has("postgres") && !target.Has("stdout")))
+            _context.Add(stream.Here with { Path = stream.KeyPath("target") }, "a stream needs a target: 'target: { postgres: { url: postgresql://… } }' or 'target: { stdout: {} }'");
         return null;
     }
 
@@ -212,6 +219,12 @@ public sealed class ConfigurationReader
             _context.Add(listenText!.Value, "the API has no sign-in, so it listens on loopback only, for example 127.0.0.1:8432");
         return new ApiConfiguration { Socket = socket, Listen = listen };
     }
+
+    TelemetryConfiguration ReadTelemetry(YamlSection section) => new()
+    {
+        MetricsListen = _scalars.EndPoint(section.Scalar("metrics-listen"), null),
+        OtlpEndpoint = _scalars.HttpUrl(Override(null, "", "OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp-endpoint") ?? section.Scalar("otlp-endpoint")),
+    };
 
     Located? Override(string? flag, string flagName, string variable, string path)
     {

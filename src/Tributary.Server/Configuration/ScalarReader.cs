@@ -70,6 +70,16 @@ sealed class ScalarReader(ReadContext context)
         return fallback;
     }
 
+    public Uri? HttpUrl(Located? value)
+    {
+        if (value is not { } located)
+            return null;
+        if (Uri.TryCreate(located.Text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https")
+            return url;
+        context.Add(located, $"'{located.Shown}' is not a URL that begins with http:// or https://");
+        return null;
+    }
+
     public PostgresUrl? Url(Located value)
     {
         if (PostgresUrl.TryParse(value.Text, out var url, out var error))

@@ -21,7 +21,8 @@ static class StreamChecks
         foreach (var stream in configuration.Streams)
         {
             var checkedStream = await RunAsync(configuration.Source, stream, cancellationToken);
-            var findings = checkedStream.Findings.Where(finding => productionServes || finding.Side != StreamSide.Source).ToList();
+            var findings = checkedStream.Findings
+                .Where(finding => finding.Severity != StreamFindingSeverity.Note && (productionServes || finding.Side != StreamSide.Source)).ToList();
             if (findings.TrueForAll(finding => finding.Side != StreamSide.Target))
                 checks.Add(new DoctorCheck($"stream {stream.Name}", CheckOutcome.Ok, $"{checkedStream.Target} takes it"));
             checks.AddRange(findings.Select(finding => new DoctorCheck(
@@ -36,7 +37,13 @@ static class StreamChecks
     public static string Mend(StreamFindingResponse finding) => finding.Sql is null ? finding.Remedy : $"{finding.Remedy} {finding.Sql.Replace('\n', ' ')}";
 
     static StreamFindingResponse View(StreamFinding finding) => new(
-        finding.Severity == FindingSeverity.Error ? StreamFindingSeverity.Error : StreamFindingSeverity.Warning, Side(finding.Subject),
+        finding.Severity switch
+        {
+            FindingSeverity.Error => StreamFindingSeverity.Error,
+            FindingSeverity.Warning => StreamFindingSeverity.Warning,
+            _ => StreamFindingSeverity.Note,
+        },
+        Side(finding.Subject),
         finding.Subject, finding.Problem, finding.Remedy, finding.Sql);
 
     static StreamSide Side(string subject) => subject.Split(' ')[0] switch

@@ -5,6 +5,7 @@ using Tributary.Gateway;
 using Tributary.Server.Adapters;
 using Tributary.Server.Api;
 using Tributary.Server.Diagnosis;
+using Tributary.Server.Telemetry;
 using Tributary.Streaming.Hosting;
 
 namespace Tributary.Server.Hosting;
@@ -28,10 +29,13 @@ public sealed class ServerHost : IAsyncDisposable
     readonly ILogger _logger;
     readonly TimeProvider _timeProvider;
     readonly List<StreamPart> _streams = [];
+    readonly ServerMeter _meter = new();
     StateLock? _lock;
     BranchingPart? _branching;
     GatewayPart? _gateway;
     ApiHost? _api;
+    MetricsListener? _metrics;
+    Exporters? _exporters;
     bool _hadState;
 
     ServerHost(TributaryConfiguration configuration, TimeProvider timeProvider, ILoggerFactory loggerFactory)
@@ -94,10 +98,21 @@ public sealed class ServerHost : IAsyncDisposable
         await Task.WhenAll(_streams.Select(stream => stream.DisposeAsync().AsTask()));
         await (_branching?.DisposeAsync() ?? default);
         await (_api?.DisposeAsync() ?? default);
+        await (_metrics?.DisposeAsync() ?? default);
+        _exporters?.Dispose();
+        _meter.Dispose();
     }
 
     async Task<OperationFailure?> StartAsync(CancellationToken cancellationToken)
     {
+        // A server's standard output says what runs; lines among that would serve nobody.
+        if (Configuration.Streams.FirstOrDefault(stream => stream.Target is StdoutTargetConfiguration) is { } lines)
+        {
+            return new OperationFailure(
+                FailureKind.Configuration, $"the stream '{lines.Name}' writes to standard output, which a server does not offer",
+                $"run it by itself: tributary stream run {lines.Name}");
+        }
+
         // Step 1: lock the state folder.
         _lock = StateLock.TryTake(Configuration.StateDirectory, out var lockFailure);
         if (lockFailure is not null)
@@ -124,7 +139,15 @@ public sealed class ServerHost : IAsyncDisposable
         foreach (var stream in Configuration.Streams)
             _streams.Add(new StreamPart(stream, StreamFactory.Create(stream.Options(Configuration.Source), _timeProvider, _loggerFactory), _timeProvider, _logger));
 
-        // Step 5: serve the API.
+        // Step 5: serve the API, and the metrics at an address of their own when one is configured.
+        _exporters = Exporters.Start(Configuration.Telemetry.OtlpEndpoint);
+        if (Configuration.Telemetry.MetricsListen is { } address)
+        {
+            (_metrics, var taken) = await MetricsListener.StartAsync(address, _exporters.Metrics, _loggerFactory, cancellationToken);
+            if (taken is not null)
+                return taken;
+        }
+
         (_api, var notServed) = await ApiHost.StartAsync(View(), _timeProvider, _loggerFactory, cancellationToken);
         if (notServed is not null)
             return notServed;
@@ -143,6 +166,7 @@ public sealed class ServerHost : IAsyncDisposable
         if (opened.Succeeded)
         {
             _branching = new BranchingPart(opened.Value, options, _timeProvider, _logger);
+            _meter.Show(opened.Value, _branching.CreateTimes);
             return null;
         }
 
@@ -159,6 +183,7 @@ public sealed class ServerHost : IAsyncDisposable
     {
         var listener = new GatewayListener(GatewayPart.Options(Configuration.Gateway), new BranchUpstreamResolver(manager), _timeProvider, _loggerFactory);
         _gateway = new GatewayPart(Configuration.Gateway, listener, _timeProvider, _logger);
+        _meter.Show(listener);
         var bound = await listener.BindAsync(cancellationToken);
         if (bound.Succeeded)
             return null;
@@ -173,6 +198,7 @@ public sealed class ServerHost : IAsyncDisposable
         Configuration, _timeProvider.GetUtcNow(), _branching,
         Streams: () => [.. _streams.Select(stream => stream.Status())],
         Gateway: () => _gateway?.Status() ?? new GatewayStatusResponse { State = PartState.Off },
+        Metrics: _exporters!.Metrics,
         Diagnose: cancellationToken => Doctor.RunAsync(Configuration, running: true, cancellationToken));
 
     async Task UndoAsync()

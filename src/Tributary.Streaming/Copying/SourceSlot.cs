@@ -14,6 +14,14 @@ internal static class SourceSlot
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
+    /// <summary>Makes the slot without a snapshot; answers the position at which it begins.</summary>
+    public static async Task<Lsn> CreateAsync(NpgsqlConnection source, string name, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT lsn::text FROM pg_catalog.pg_create_logical_replication_slot($1, 'pgoutput')", source)
+        { Parameters = { new() { Value = name } } };
+        return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
+    }
+
     /// <summary>For a target that does not know the stream: then a slot of its name serves somebody else.</summary>
     /// <exception cref="StreamException">Kind Configuration: there is one.</exception>
     public static async Task RefuseOthersAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
@@ -24,7 +32,7 @@ internal static class SourceSlot
             return;
         throw new StreamException(
             StreamErrorKind.Configuration,
-            $"The source has a replication slot '{options.SlotName}', and the target {options.Target} knows no stream '{options.Name}': the slot may serve the stream of " +
+            $"The source has a replication slot '{options.SlotName}', and the target {options.TargetName} knows no stream '{options.Name}': the slot may serve the stream of " +
             $"another target, which would lose changes without it. Nothing was changed. Give this stream another name, or, if nothing else uses the slot, " +
             $"run at the source: SELECT pg_drop_replication_slot({SqlQuoting.Literal(options.SlotName)});");
     }

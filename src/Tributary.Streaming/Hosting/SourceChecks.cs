@@ -4,16 +4,17 @@ using Tributary.Streaming.Copying;
 
 namespace Tributary.Streaming.Hosting;
 
-/// <summary>What a source must have: logical decoding, rights, room for a slot, and tables whose rows can be identified.</summary>
+/// <summary>What a source must have: a version that is known, logical decoding, rights, and room for a slot.</summary>
 internal static class SourceChecks
 {
-    // Named tables a finding lists; the rest is counted.
-    const int TablesShownMax = 5;
+    // Tested against each of them.
+    const int VersionLeast = 13, VersionMost = 18;
 
     public static async Task RunAsync(NpgsqlConnection source, StreamOptions options, List<StreamFinding> findings, CancellationToken cancellationToken)
     {
         await CheckServerAsync(source, options, findings, cancellationToken);
-        await CheckIdentitiesAsync(source, options, findings, cancellationToken);
+        if (options.Stdout is not null)
+            return;
         try
         {
             SchemaCopy.ProgramsFor(source.PostgreSqlVersion.Major);
@@ -35,13 +36,18 @@ internal static class SourceChecks
                 EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1),
                 current_setting('max_wal_senders')::bigint, (SELECT count(*) FROM pg_catalog.pg_stat_replication),
                 r.rolsuper OR pg_catalog.has_database_privilege(current_database(), 'CREATE')
-                    OR EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $2)
+                    OR EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $2),
+                r.rolsuper
             FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
             """, source)
         { Parameters = { new() { Value = options.SlotName }, new() { Value = options.PublicationName } } };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         await reader.ReadAsync(cancellationToken);
         void Error(string problem, string remedy, string? sql) => findings.Add(new StreamFinding(FindingSeverity.Error, subject, problem, remedy, sql));
+        if (source.PostgreSqlVersion.Major < VersionLeast)
+            Error($"Postgres {source.PostgreSqlVersion} is too old; {VersionLeast} to {VersionMost} are read", "Upgrade the server.", null);
+        else if (source.PostgreSqlVersion.Major > VersionMost)
+            findings.Add(new StreamFinding(FindingSeverity.Warning, subject, $"Postgres {source.PostgreSqlVersion} is newer than {VersionMost}, the newest that is tested", "Try it on a copy first."));
         if (reader.GetString(0) is not "logical" and var level)
             Error($"wal_level is {level}; changes can be read only with logical", "Set it, then restart the server.", "ALTER SYSTEM SET wal_level = logical;");
         if (!reader.GetBoolean(1))
@@ -67,31 +73,13 @@ internal static class SourceChecks
                 $"the role {options.Source.User} may not create a publication in the database", "Create it as a superuser.",
                 $"CREATE PUBLICATION {SqlQuoting.Identifier(options.PublicationName)} FOR ALL TABLES;");
         }
-    }
 
-    static async Task CheckIdentitiesAsync(NpgsqlConnection source, StreamOptions options, List<StreamFinding> findings, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(
-            """
-            SELECT n.nspname::text, c.relname::text
-            FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'tributary')
-                AND (c.relreplident = 'n'
-                    OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)
-                    OR c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisreplident))
-            ORDER BY 1, 2
-            """, source);
-        var tables = new List<string>();
-        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
-        while (await reader.ReadAsync(cancellationToken))
-            tables.Add(SqlQuoting.Qualified(reader.GetString(0), reader.GetString(1)));
-        if (tables.Count == 0)
-            return;
-        var more = tables.Count > TablesShownMax ? $" and {tables.Count - TablesShownMax} more" : "";
-        findings.Add(new StreamFinding(
-            FindingSeverity.Warning, $"source {options.Source}",
-            $"tables without a replica identity: {string.Join(", ", tables.Take(TablesShownMax))}{more}. Once they are published, Postgres refuses updates and deletes of them at the source",
-            "Give each a primary key, or let Postgres log whole rows.",
-            string.Join("\n", tables.Select(table => $"ALTER TABLE {table} REPLICA IDENTITY FULL;"))));
+        if (!reader.GetBoolean(8) && options.Stdout is null)
+        {
+            findings.Add(new StreamFinding(
+                FindingSeverity.Note, subject,
+                $"the role {options.Source.User} is no superuser and may create no event triggers: commands that change the schema are carried only as far as the messages of rows show them",
+                "Use a superuser at the source if all of them are to be carried."));
+        }
     }
 }

@@ -1,7 +1,9 @@
 using Microsoft.Extensions.Logging;
+using Tributary.Streaming.Checkpoints;
 using Tributary.Streaming.Copying;
 using Tributary.Streaming.Sources;
 using Tributary.Streaming.Targets.Postgres;
+using Tributary.Streaming.Targets.Stdout;
 
 namespace Tributary.Streaming.Hosting;
 
@@ -14,7 +16,17 @@ public static class StreamFactory
         if (options.Validate() is { Count: > 0 } errors)
             throw new StreamException(StreamErrorKind.Configuration, string.Join(" ", errors));
         var logger = loggerFactory.CreateLogger<StreamPipeline>();
+        if (options.Stdout is { } stdout)
+        {
+            var lines = new LineOutput(options.Name, stdout.Output);
+            return new StreamPipeline(
+                options, () => new ReplicationSource(options, time),
+                () => new StdoutTarget(options, stdout, lines, new CheckpointFile(stdout.CheckpointFile, options.Name)), new ChangesOnly(options, logger), time, logger);
+        }
+
+        // Binary values go into the target's statements as they are.
+        var reading = options with { ValueFormat = options.ValueFormat ?? ValueFormat.Auto };
         return new StreamPipeline(
-            options, () => new ReplicationSource(options, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
+            options, () => new ReplicationSource(reading, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
     }
 }

@@ -2,6 +2,9 @@ namespace Tributary.Streaming.Hosting;
 
 public enum FindingSeverity
 {
+    /// <summary>The stream can run; something to know, and perhaps to change.</summary>
+    Note,
+
     /// <summary>The stream can run, but something will fail or be missing.</summary>
     Warning,
 

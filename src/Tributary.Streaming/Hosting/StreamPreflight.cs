@@ -12,18 +12,19 @@ public static class StreamPreflight
     {
         var findings = new List<StreamFinding>();
         findings.AddRange(options.Validate().Select(error => new StreamFinding(FindingSeverity.Error, "options", error, "Correct the option.")));
-        await using (var source = await TryOpenAsync("source", options.Source, findings, cancellationToken))
+        await using var source = await TryOpenAsync("source", options.Source, findings, cancellationToken);
+        if (source is not null)
         {
-            if (source is not null)
-                await SourceChecks.RunAsync(source, options, findings, cancellationToken);
+            await SourceChecks.RunAsync(source, options, findings, cancellationToken);
+            await TableChecks.RunAsync(source, options, findings, cancellationToken);
+            await RetentionChecks.RunAsync(source, options, findings, cancellationToken);
         }
 
-        await using (var target = await TryOpenAsync("target", options.Target, findings, cancellationToken))
-        {
-            if (target is not null)
-                await CheckTargetAsync(target, options, findings, cancellationToken);
-        }
-
+        await using var target = options.Stdout is null ? await TryOpenAsync("target", options.Target, findings, cancellationToken) : null;
+        if (target is not null)
+            await TargetChecks.RunAsync(target, options, findings, cancellationToken);
+        if (source is not null && target is not null)
+            await ComparisonChecks.RunAsync(source, target, options, findings, cancellationToken);
         return [.. findings.OrderByDescending(finding => finding.Severity)];
     }
 
@@ -59,30 +60,5 @@ public static class StreamPreflight
             _ => ($"no answer from {url.Host}:{url.Port} ({LostLink.Describe(exception)})", "Start the server, or correct host and port in the URL.", null),
         };
         return new StreamFinding(FindingSeverity.Error, $"{side} {url}", problem, remedy, sql);
-    }
-
-    static async Task CheckTargetAsync(NpgsqlConnection target, StreamOptions options, List<StreamFinding> findings, CancellationToken cancellationToken)
-    {
-        var subject = $"target {options.Target}";
-        var role = SqlQuoting.Identifier(options.Target.User);
-        try
-        {
-            await using var replica = new NpgsqlCommand("SET session_replication_role = replica", target);
-            await replica.ExecuteNonQueryAsync(cancellationToken);
-        }
-        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InsufficientPrivilege)
-        {
-            findings.Add(new StreamFinding(
-                FindingSeverity.Error, subject, $"the role {options.Target.User} may not set session_replication_role, so triggers would fire twice",
-                "Let the role set it (Postgres 15 and later), or use a superuser.", $"GRANT SET ON PARAMETER session_replication_role TO {role};"));
-        }
-
-        await using var create = new NpgsqlCommand("SELECT pg_catalog.has_database_privilege(current_database(), 'CREATE')", target);
-        if (!(bool)(await create.ExecuteScalarAsync(cancellationToken))!)
-        {
-            findings.Add(new StreamFinding(
-                FindingSeverity.Error, subject, $"the role {options.Target.User} may not create schemas in the database", "Grant it.",
-                $"GRANT CREATE ON DATABASE {SqlQuoting.Identifier(options.Target.Database)} TO {role};"));
-        }
     }
 }

@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Streaming.Checkpoints;
 using Tributary.Streaming.Copying;
 using Tributary.Streaming.Copying.Ddl;
 using Tributary.Streaming.Targets.Postgres;
@@ -19,6 +20,16 @@ public static class StreamTeardown
         var side = StreamErrorKind.Target;
         try
         {
+            if (options.Stdout is { } stdout)
+            {
+                using var checkpoints = new CheckpointFile(stdout.CheckpointFile, options.Name);
+                var saved = checkpoints.Open();
+                side = StreamErrorKind.Source;
+                await CleanSourceAsync(options, saved?.SlotName, cancellationToken);
+                checkpoints.Delete();
+                return;
+            }
+
             // Step 1: the target says which slot is this stream's; another stream of the same name may have another target.
             await using var target = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Target, "tributary destroy"), cancellationToken);
             if (!await ProgressTable.TryLockAsync(target, options.Name, cancellationToken))
@@ -38,7 +49,7 @@ public static class StreamTeardown
         }
         catch (Exception exception) when (exception is NpgsqlException or IOException or TimeoutException)
         {
-            var place = side == StreamErrorKind.Source ? $"source {options.Source}" : $"target {options.Target}";
+            var place = side == StreamErrorKind.Source ? $"source {options.Source}" : $"target {options.TargetName}";
             throw new StreamException(
                 side, $"The stream '{options.Name}' could not be taken back at the {place}: {LostLink.Describe(exception)} Try again when it answers. If it is gone for good, end the slot at the source by hand: SELECT pg_drop_replication_slot('{options.SlotName}');", exception);
         }

@@ -38,6 +38,18 @@ public sealed class StreamsOnlyServerTests(StreamsOnlyServerFixture fixture) : I
     }
 
     [Fact]
+    public async Task Metrics_tell_of_the_stream_to_a_scraper()
+    {
+        var answer = "";
+        await Production.UntilAsync(
+            async () => IsStreaming(answer = await SendAsync("GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")), "the streaming phase");
+
+        foreach (var name in (string[])["lag_bytes", "in_flight_bytes", "in_flight_transactions", "spool_bytes", "batches_total", "rows_total", "missing_rows_total", "reconnections_total", "confirmed_lsn"])
+            Assert.Contains($"\ntributary_stream_{name}{{", answer, StringComparison.Ordinal);
+        Assert.Contains("# TYPE tributary_stream_rows_total counter", answer, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task An_invalid_name_is_told_before_branching_is_off()
     {
         var invalid = await fixture.Server.Client.CreateBranchAsync(new BranchCreateRequest { Name = "Agent_42" }, Production.Token);
@@ -84,6 +96,11 @@ public sealed class StreamsOnlyServerTests(StreamsOnlyServerFixture fixture) : I
     [Fact]
     public void The_socket_is_open_to_its_owner_only() =>
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(fixture.Server.Configuration.Api.Socket));
+
+    // Labels come in no promised order, and a time may follow the value.
+    static bool IsStreaming(string metrics) => metrics.Split('\n').Any(static line =>
+        line.StartsWith("tributary_stream_phase{", StringComparison.Ordinal) && line.Contains("stream=\"api\"", StringComparison.Ordinal) &&
+        line.Contains("phase=\"streaming\"", StringComparison.Ordinal) && line.Split('}')[1].Trim().Split(' ')[0] == "1");
 
     async Task<string> SendAsync(string request)
     {

@@ -23,7 +23,7 @@ public sealed class ConfigurationReaderTests
 
         Assert.Equal("/srv/tributary", configuration.StateDirectory);
         Assert.Equal(("db", 5433, "reader", "s3cret"), (configuration.Source.Host, configuration.Source.Port, configuration.Source.User, configuration.Source.Password));
-        Assert.Equal(("replica", "copy"), (configuration.Streams[0].Name, configuration.Streams[0].Target.Host));
+        Assert.Equal(("replica", "copy"), (configuration.Streams[0].Name, ((PostgresTargetConfiguration)configuration.Streams[0].Target).Url.Host));
         var branching = configuration.Branching!;
         Assert.Equal((2L << 30, 3, "copy"), (branching.PoolBytesMax, branching.SeedsKept, branching.Driver));
         Assert.Equal((TimeSpan.FromMilliseconds(1500), TimeSpan.FromMinutes(5)), (branching.SeedInterval, branching.IdleTimeout));
@@ -88,7 +88,7 @@ public sealed class ConfigurationReaderTests
                 "t.yaml:5:32: streams[0].target.postgres.url: a Postgres URL starts with postgresql:// (for example postgresql://user:password@host:5432/database)",
                 "t.yaml:6:5: streams[1].nam: there is no such key; did you mean 'name'?",
                 "t.yaml:6:5: streams[1].name: a stream needs a name",
-                "t.yaml:6:5: streams[1].target: a stream needs a target: 'target: { postgres: { url: postgresql://… } }'",
+                "t.yaml:6:5: streams[1].target: a stream needs a target: 'target: { postgres: { url: postgresql://… } }' or 'target: { stdout: {} }'",
                 "t.yaml:9:14: branching.pool-size: '1MB' is not a size; write a whole number and KiB, MiB, GiB or TiB, for example 64GiB",
                 "t.yaml:10:17: branching.idle-timeout: '5 minutes' is not a duration; write a whole number and ms, s, m, h or d, for example 15s",
                 "t.yaml:11:11: branching.driver: 'zfs' is not one of auto, btrfs, copy",

@@ -48,7 +48,7 @@ static class Production
     };
 
     public static TributaryConfiguration WithStream(this TributaryConfiguration configuration, string name, PostgresUrl target) =>
-        configuration with { Streams = [.. configuration.Streams, new StreamConfiguration { Name = name, Target = target }] };
+        configuration with { Streams = [.. configuration.Streams, new StreamConfiguration { Name = name, Target = new PostgresTargetConfiguration(target) }] };
 
     public static async Task ExecuteAsync(string connectionString, string sql)
     {

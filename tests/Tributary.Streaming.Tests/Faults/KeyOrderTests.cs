@@ -30,7 +30,7 @@ public sealed class KeyOrderTests
         var random = new Random(seed);
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
-            stream.Options, () => new ReplicationSource(stream.Options),
+            stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System),
             () => new RecordingTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger), history, random),
             new InitialCopy(stream.Options), TimeProvider.System, logger));
         await stream.CatchUpAsync();

@@ -29,7 +29,7 @@ public sealed class KillCheckTests
             for (var round = 0; round < 6; round++)
             {
                 stream.Start(new StreamPipeline(
-                    stream.Options, () => new ReplicationSource(stream.Options),
+                    stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System),
                     () => NewTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger), isPlanted),
                     new InitialCopy(stream.Options), TimeProvider.System, logger));
                 await stream.WaitAsync(status => status.Transactions > 20);

@@ -37,7 +37,7 @@ internal sealed class SpooledTransaction(SpoolFolder folder, StreamOptions optio
 
     public ChangeCounts Counts => _counts.Total;
 
-    public long Count => _counts.Count;
+    public long Count => _counts.Total.Total;
 
     public bool IsComplete => _state == State.Complete;
 

@@ -9,10 +9,7 @@ internal sealed class SubtransactionCounts(uint xid)
     readonly HashSet<uint> _aborted = [];
     Tally _total;
 
-    public ChangeCounts Total => new(_total.Inserts, _total.Updates, _total.Deletes, _total.Truncates);
-
-    /// <summary>Changes of the schema included.</summary>
-    public long Count => _total.Inserts + _total.Updates + _total.Deletes + _total.Truncates + _total.Others;
+    public ChangeCounts Total => new(_total.Inserts, _total.Updates, _total.Deletes, _total.Truncates, _total.Schemas);
 
     public void Add(ChangeKind kind, uint subXid)
     {
@@ -31,7 +28,7 @@ internal sealed class SubtransactionCounts(uint xid)
         _total.Updates -= undone.Updates;
         _total.Deletes -= undone.Deletes;
         _total.Truncates -= undone.Truncates;
-        _total.Others -= undone.Others;
+        _total.Schemas -= undone.Schemas;
         return true;
     }
 
@@ -43,7 +40,7 @@ internal sealed class SubtransactionCounts(uint xid)
         public long Updates;
         public long Deletes;
         public long Truncates;
-        public long Others;
+        public long Schemas;
 
         public void Add(ChangeKind kind)
         {
@@ -62,7 +59,7 @@ internal sealed class SubtransactionCounts(uint xid)
                     Truncates++;
                     break;
                 default:
-                    Others++;
+                    Schemas++;
                     break;
             }
         }

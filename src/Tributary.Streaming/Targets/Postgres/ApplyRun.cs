@@ -6,7 +6,7 @@ internal enum RunKind
 {
     Insert,
 
-    /// <summary>Found by the key of the new row, which is also the old one's.</summary>
+    /// <summary>Found by the key, which stays.</summary>
     Update,
 
     /// <summary>Found by the key of the old row; the key is written too.</summary>
@@ -17,19 +17,34 @@ internal enum RunKind
     UpdateWhole,
     DeleteWhole,
     Truncate,
+
+    /// <summary>A change of the schema, alone: what is before it is executed first, and what is known of tables is read again after it.</summary>
+    Schema,
 }
 
-/// <summary>What two changes must share to be written by one statement.</summary>
+/// <summary>What two rows must share to be written by one statement.</summary>
+/// <param name="Table">Null for a change of the schema.</param>
 /// <param name="Columns">The columns that are written, as a text of their indexes; empty for all, the usual case.</param>
-internal readonly record struct RunShape(TargetTable Table, RunKind Kind, string Columns);
+internal readonly record struct RunShape(TargetTable? Table, RunKind Kind, string Columns);
 
-/// <summary>Changes that one statement writes. No two of them concern the same row.</summary>
+/// <summary>What one statement or one COPY writes. No two of its rows are the same row of the table.</summary>
 internal sealed class ApplyRun(RunShape shape)
 {
     public RunShape Shape { get; } = shape;
 
-    public List<LocatedChange> Changes { get; } = [];
+    public List<ApplyRow> Rows { get; } = [];
+
+    /// <summary>The tables of a TRUNCATE.</summary>
+    public IReadOnlyList<TargetTable> Emptied { get; init; } = [];
 }
 
+/// <param name="New">The row as it is to be; empty for a delete.</param>
+/// <param name="Key">An image whose key columns find the row; empty for an insert.</param>
+/// <param name="Located">The last change that made the row so.</param>
+internal readonly record struct ApplyRow(RowImage New, RowImage Key, LocatedChange Located);
+
 /// <param name="Sequence">The change's place in its transaction.</param>
-internal readonly record struct LocatedChange(Change Change, Lsn CommitEndLsn, int Sequence);
+internal readonly record struct LocatedChange(Change Change, Lsn CommitEndLsn, long Sequence)
+{
+    public override string ToString() => $"transaction that ends at {CommitEndLsn}, change {Sequence + 1}";
+}

@@ -1,157 +1,123 @@
 using System.Globalization;
 using System.Text;
-using Npgsql;
 
 namespace Tributary.Streaming.Targets.Postgres;
 
 /// <summary>
-/// Builds the statement of a run. Values travel as <c>text[]</c>, one array a column, and become the column's type by the same input function
-/// that reads a dump, so that every type comes out as it went in.
+/// The SQL of a run. Values travel as arrays, one a column. Text becomes the column's type by the same input function that reads a dump, binary
+/// by the function that reads a binary COPY, so that every type comes out as it went in.
+/// <c>unnest</c> stands in the select list, not in FROM: there each array would be put into a store of its own first (ExecMakeTableFunctionResult
+/// in src/backend/executor/execSRF.c).
 /// </summary>
-internal static class ApplyStatements
+/// <param name="written">Columns whose new values are written; their parameters come first.</param>
+/// <param name="found">Columns of the old row that find it.</param>
+/// <param name="formats">One character a parameter: <c>t</c> for text, <c>b</c> for binary.</param>
+/// <param name="single">Whether a parameter is one value instead of an array.</param>
+internal sealed class ApplyStatements(RunShape shape, int[] written, int[] found, string formats, bool single)
 {
-    public static NpgsqlBatchCommand Build(ApplyRun run, string sql)
+    readonly TargetTable _table = shape.Table!;
+
+    /// <summary>The columns of an update that it writes, as a <see cref="RunShape"/> names them; null when there are none.</summary>
+    public static string? WrittenColumns(TargetTable table, RowImage row, RunKind kind)
     {
-        var command = new NpgsqlBatchCommand(sql);
-        if (run.Shape.Kind == RunKind.Truncate)
-            return command;
-        var table = run.Shape.Table;
-        if (run.Shape.Kind is RunKind.Insert or RunKind.Update or RunKind.UpdateKey or RunKind.UpdateWhole)
-            AddColumns(command, run, Written(run.Shape), located => located.Change.New);
-        switch (run.Shape.Kind)
+        var all = true;
+        var any = false;
+        var reader = row.Read();
+        for (var i = 0; reader.Next(); i++)
         {
-            case RunKind.Update:
-                // The new row may lack a large key that did not change; the old row has it then.
-                AddColumns(command, run, table.Key, located => located.Change.Old.IsEmpty ? located.Change.New : located.Change.Old);
-                break;
-            case RunKind.UpdateKey or RunKind.Delete:
-                AddColumns(command, run, table.Key, located => located.Change.Old);
-                break;
-            case RunKind.UpdateWhole or RunKind.DeleteWhole:
-                AddColumns(command, run, Whole(table), located => located.Change.Old);
-                break;
+            if (!IsWritten(table, i, kind))
+                continue;
+            if (reader.Kind == ValueKind.Unchanged)
+                all = false;
+            else
+                any = true;
         }
 
-        return command;
-    }
-
-    public static string Sql(ApplyRun run)
-    {
-        var shape = run.Shape;
-        var table = shape.Table;
-        switch (shape.Kind)
+        if (!any)
+            return null;
+        if (all)
+            return "";
+        var columns = new StringBuilder();
+        reader = row.Read();
+        for (var i = 0; reader.Next(); i++)
         {
-            case RunKind.Insert:
-                {
-                    var columns = Written(shape);
-                    // Postgres has no column list for a table without columns.
-                    return columns.Count == 0
-                        ? $"INSERT INTO {table.Name} DEFAULT VALUES"
-                        : $"INSERT INTO {table.Name} ({List(columns, i => table.Columns[i].Name)}) " +
-                          $"SELECT {Values(table, columns, 0)} FROM {Unnest(columns.Count)}";
-                }
-
-            case RunKind.Update or RunKind.UpdateKey:
-                {
-                    var columns = Written(shape);
-                    return $"UPDATE ONLY {table.Name} AS t SET {Assignments(table, columns)} " +
-                           $"FROM (SELECT {Values(table, [.. columns, .. table.Key], 0, named: true)} FROM {Unnest(columns.Count + table.Key.Length)}) AS v " +
-                           $"WHERE {KeyMatches(table, columns.Count)}";
-                }
-
-            case RunKind.Delete:
-                return $"DELETE FROM ONLY {table.Name} AS t USING " +
-                       $"(SELECT {Values(table, table.Key, 0, named: true)} FROM {Unnest(table.Key.Length)}) AS v WHERE {KeyMatches(table, 0)}";
-            case RunKind.UpdateWhole:
-                {
-                    var columns = Written(shape);
-                    return $"UPDATE ONLY {table.Name} AS t SET {Assignments(table, columns)} " +
-                           $"FROM (SELECT {Values(table, columns, 0, named: true)} FROM {Unnest(columns.Count)}) AS v WHERE t.ctid = {WholeRow(table, columns.Count)}";
-                }
-
-            case RunKind.DeleteWhole:
-                return $"DELETE FROM ONLY {table.Name} AS t WHERE t.ctid = {WholeRow(table, 0)}";
-            default:
-                return Truncate(run.Changes[0].Change.Truncation!);
+            if (reader.Kind != ValueKind.Unchanged && IsWritten(table, i, kind))
+                columns.Append(i).Append(',');
         }
+
+        return columns.ToString();
     }
 
-    /// <summary>Whether a run of this kind writes the column, if the source sent it.</summary>
-    public static bool IsWritten(TargetTable table, int column, RunKind kind) => !table.Columns[column].IsGenerated && kind switch
+    public static int[] Written(RunShape shape)
     {
-        RunKind.Update => !table.Key.Contains(column),
-        _ => true,
-    };
-
-    static List<int> Written(RunShape shape)
-    {
+        var table = shape.Table!;
+        if (shape.Kind is RunKind.Delete or RunKind.DeleteWhole)
+            return [];
         if (shape.Columns.Length > 0)
             return [.. shape.Columns.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(text => int.Parse(text, CultureInfo.InvariantCulture))];
-        return [.. Enumerable.Range(0, shape.Table.Columns.Length).Where(i => IsWritten(shape.Table, i, shape.Kind))];
+        return [.. Enumerable.Range(0, table.Columns.Length).Where(i => IsWritten(table, i, shape.Kind))];
     }
 
-    static List<int> Whole(TargetTable table) => [.. Enumerable.Range(0, table.Columns.Length).Where(i => !table.Columns[i].IsGenerated)];
-
-    static void AddColumns(NpgsqlBatchCommand command, ApplyRun run, IReadOnlyList<int> columns, Func<LocatedChange, RowImage> rowOf)
+    public static int[] Found(RunShape shape) => shape.Kind switch
     {
-        var arrays = new ReadOnlyMemory<byte>?[columns.Count][];
-        for (var c = 0; c < columns.Count; c++)
-            arrays[c] = new ReadOnlyMemory<byte>?[run.Changes.Count];
-        for (var row = 0; row < run.Changes.Count; row++)
-        {
-            var reader = rowOf(run.Changes[row]).Read();
-            var next = 0;
-            for (var i = 0; next < columns.Count && reader.Next(); i++)
-            {
-                if (i != columns[next])
-                    continue;
-                // Left at null otherwise. A conditional expression with null would go through byte[] and become the empty string.
-                if (reader.Kind == ValueKind.Text)
-                    arrays[next][row] = reader.Value;
-                next++;
-            }
-        }
-
-        foreach (var array in arrays)
-            command.Parameters.Add(new NpgsqlParameter<ReadOnlyMemory<byte>?[]> { TypedValue = array, DataTypeName = "text[]" });
-    }
-
-    static string List(IReadOnlyList<int> columns, Func<int, string> text) => string.Join(", ", columns.Select(text));
-
-    static string Unnest(int count)
-    {
-        var numbers = Enumerable.Range(0, count);
-        return $"unnest({string.Join(", ", numbers.Select(i => $"${i + 1}"))}) AS u({string.Join(", ", numbers.Select(i => $"c{i}"))})";
-    }
-
-    static string Values(TargetTable table, IReadOnlyList<int> columns, int first, bool named = false)
-    {
-        var values = new StringBuilder();
-        for (var i = 0; i < columns.Count; i++)
-        {
-            values.Append(i == 0 ? "" : ", ").Append(CultureInfo.InvariantCulture, $"u.c{first + i}::{table.Columns[columns[i]].TypeName}");
-            if (named)
-                values.Append(CultureInfo.InvariantCulture, $" AS c{first + i}");
-        }
-
-        return values.ToString();
-    }
-
-    static string Assignments(TargetTable table, List<int> columns) =>
-        string.Join(", ", columns.Select((column, i) => $"{table.Columns[column].Name} = v.c{i}"));
-
-    static string KeyMatches(TargetTable table, int first) =>
-        string.Join(" AND ", table.Key.Select((column, i) => $"t.{table.Columns[column].Name} = v.c{first + i}"));
-
-    // Compared as text, since not every type has an equality; the value passes through its type, so that both sides are printed alike.
-    static string WholeRow(TargetTable table, int first)
-    {
-        var conditions = Whole(table).Select((column, i) =>
-            $"w.{table.Columns[column].Name}::text IS NOT DISTINCT FROM (${first + i + 1}::text[])[1]::{table.Columns[column].TypeName}::text");
-        return $"(SELECT w.ctid FROM ONLY {table.Name} AS w WHERE {string.Join(" AND ", conditions)} LIMIT 1)";
-    }
+        RunKind.Insert => [],
+        RunKind.UpdateWhole or RunKind.DeleteWhole => [.. Enumerable.Range(0, shape.Table!.Columns.Length).Where(i => !shape.Table.Columns[i].IsGenerated)],
+        _ => shape.Table!.KeyColumns,
+    };
 
     // All tables that the source emptied are named, so CASCADE could only reach tables that the source does not have.
-    static string Truncate(TableTruncation truncation) =>
-        $"TRUNCATE ONLY {string.Join(", ONLY ", truncation.Tables)}{(truncation.RestartIdentity ? " RESTART IDENTITY" : "")}";
+    public static string Truncate(ApplyRun run) =>
+        $"TRUNCATE {string.Join(", ", run.Emptied.Select(table => table.Only + table.Name))}" +
+        (run.Rows[0].Located.Change.Truncation!.RestartIdentity ? " RESTART IDENTITY" : "");
+
+    public static string Copy(TargetTable table, int[] columns, ValueKind kind) =>
+        $"COPY {table.Name} ({string.Join(", ", columns.Select(i => table.Columns[i].Name))}) FROM STDIN{(kind == ValueKind.Binary ? " (FORMAT binary)" : "")}";
+
+    public string Sql() => shape.Kind switch
+    {
+        // Postgres has no column list for a table without columns.
+        RunKind.Insert when written.Length == 0 => $"INSERT INTO {_table.Name} DEFAULT VALUES",
+        RunKind.Insert =>
+            $"INSERT INTO {_table.Name} ({string.Join(", ", written.Select(i => _table.Columns[i].Name))}) OVERRIDING SYSTEM VALUE SELECT {Values()} FROM {Rows()}",
+        RunKind.Update or RunKind.UpdateKey =>
+            $"UPDATE {_table.Only}{_table.Name} AS t SET {Assignments()} FROM (SELECT {Values()} FROM {Rows()}) AS v WHERE {KeyMatches()}",
+        RunKind.Delete => $"DELETE FROM {_table.Only}{_table.Name} AS t USING (SELECT {Values()} FROM {Rows()}) AS v WHERE {KeyMatches()}",
+        RunKind.UpdateWhole =>
+            $"UPDATE ONLY {_table.Name} AS t SET {Assignments()} FROM (SELECT {Values()} FROM {Rows()}) AS v WHERE t.ctid = {WholeRow()}",
+        _ => $"DELETE FROM ONLY {_table.Name} AS t WHERE t.ctid = {WholeRow()}",
+    };
+
+    static bool IsWritten(TargetTable table, int column, RunKind kind) =>
+        !table.Columns[column].IsGenerated && (kind != RunKind.Update || !table.Columns[column].IsInKey);
+
+    TargetColumn Column(int parameter) =>
+        _table.Columns[parameter < written.Length ? written[parameter] : found[parameter - written.Length]];
+
+    // A whole row is found by its values alone, outside the rows that are read.
+    int ParametersOfRows => shape.Kind is RunKind.UpdateWhole or RunKind.DeleteWhole ? written.Length : written.Length + found.Length;
+
+    string Rows() => $"(SELECT {string.Join(", ", Enumerable.Range(0, ParametersOfRows).Select(i => $"{(single ? Parameter(i) : $"unnest({Parameter(i)})")} AS c{i}"))}) AS u";
+
+    string Parameter(int i)
+    {
+        var type = formats[i] == 't' ? "text" : Column(i).WireTypeName;
+        return $"${i + 1}::{type}{(single ? "" : "[]")}";
+    }
+
+    string Values() => string.Join(", ", Enumerable.Range(0, ParametersOfRows).Select(i => $"u.c{i}::{Column(i).TypeName} AS c{i}"));
+
+    string Assignments() => string.Join(", ", written.Select((column, i) => $"{_table.Columns[column].Name} = v.c{i}"));
+
+    string KeyMatches() => string.Join(" AND ", found.Select((column, i) => $"t.{_table.Columns[column].Name} = v.c{written.Length + i}"));
+
+    // Compared as text, since not every type has an equality; the value passes through its type, so that both sides are printed alike.
+    string WholeRow()
+    {
+        var conditions = found.Select((column, i) =>
+        {
+            var parameter = Parameter(written.Length + i);
+            return $"w.{_table.Columns[column].Name}::text IS NOT DISTINCT FROM {(single ? parameter : $"({parameter})[1]")}::{_table.Columns[column].TypeName}::text";
+        });
+        return $"(SELECT w.ctid FROM ONLY {_table.Name} AS w WHERE {string.Join(" AND ", conditions)} LIMIT 1)";
+    }
 }

@@ -8,72 +8,97 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// going back to it, as Postgres's own parallel apply does (pa_start_subtrans and pa_stream_abort in src/backend/replication/logical/applyparallelworker.c).
 /// </summary>
 /// <param name="watch">A session that is asked while the first one is busy.</param>
-/// <param name="ordinaryName">The application name of the sessions that write what is committed.</param>
-/// <param name="saveAsync">Saves the position within the session's open transaction.</param>
 internal sealed class EagerTransaction(
-    NpgsqlConnection connection, NpgsqlConnection watch, string ordinaryName, uint xid, Func<TransactionBatch, CancellationToken, Task> saveAsync) : IEagerTransaction
+    ApplySession session, NpgsqlConnection watch, uint xid, PlanPiece plan, long epoch, StreamOptions options) : IEagerTransaction
 {
     // A session remembers as many in shared memory (PGPROC_MAX_CACHED_SUBXIDS in src/include/storage/proc.h); beyond, every reader of the target pays for them.
     const int SubtransactionsMax = 64;
 
-    // Its place is not known before the commit, and nothing that fails here is told to the user.
-    readonly PieceWriter _writer = new(connection, Lsn.Zero);
     readonly List<(uint SubXid, long MissingRows)> _savepoints = [];
-    NpgsqlTransaction? _transaction;
+    bool _hasBegun;
     int _subtransactions;
+    long _missingRows;
+    long _changes;
 
     public async Task<bool> WriteAsync(OpenPart part, CancellationToken cancellationToken)
     {
-        _transaction ??= await connection.BeginTransactionAsync(cancellationToken);
-        var savepoint = _savepoints.FindIndex(savepoint => savepoint.SubXid == part.SubXid);
-        if (part.Changes is null)
+        try
         {
-            // One that is not there has done nothing, or went with one that began before it.
-            if (savepoint < 0)
+            if (!_hasBegun)
+                await session.BeginAsync(options.OpenTransactionLockWait, cancellationToken);
+            _hasBegun = true;
+            var savepoint = _savepoints.FindIndex(savepoint => savepoint.SubXid == part.SubXid);
+            if (part.Changes is null)
+            {
+                // One that is not there has done nothing, or went with one that began before it.
+                if (savepoint >= 0)
+                    await UndoAsync(savepoint, cancellationToken);
                 return true;
-            await SendAsync($"ROLLBACK TO SAVEPOINT s{part.SubXid}; RELEASE SAVEPOINT s{part.SubXid}", cancellationToken);
-            _writer.ForgetMissing(_savepoints[savepoint].MissingRows);
-            _savepoints.RemoveRange(savepoint, _savepoints.Count - savepoint);
+            }
+
+            if (part.SubXid != xid && savepoint < 0)
+            {
+                if (++_subtransactions > SubtransactionsMax)
+                    return false;
+                await SendAsync($"SAVEPOINT s{part.SubXid}", cancellationToken);
+                _savepoints.Add((part.SubXid, _missingRows));
+            }
+
+            // A command's locks would last until the source commits, and its rows may come before its description.
+            if (part.Changes.Any(static change => change.Kind == ChangeKind.Schema))
+                return false;
+
+            // Its place is not known before the commit, and nothing that fails here is told as the stream's failure.
+            var planner = await plan(part.Changes, Lsn.Zero, _changes, inOrder: false, cancellationToken);
+            _missingRows += await session.ApplyAsync(planner.Complete(), cancellationToken);
+            _changes += part.Changes.Count;
             return true;
         }
-
-        if (part.SubXid != xid && savepoint < 0)
+        catch (RefusedException refused)
         {
-            if (++_subtransactions > SubtransactionsMax)
-                return false;
-            await SendAsync($"SAVEPOINT s{part.SubXid}", cancellationToken);
-            _savepoints.Add((part.SubXid, _writer.MissingRows));
+            throw refused.ToFailure(options.Name);
         }
-
-        await _writer.WriteAsync(part.Changes, careful: false, cancellationToken);
-        return true;
     }
 
     public async Task<bool> IsInTheWayAsync(CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE application_name = $2 AND $1 = ANY (pg_catalog.pg_blocking_pids(pid)))", watch)
-        { Parameters = { new() { Value = connection.ProcessID }, new() { Value = ordinaryName } } };
+        { Parameters = { new() { Value = session.Connection.ProcessID }, new() { Value = TargetSessions.LaneName(options) } } };
         return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
 
     public async Task<WriteOutcome> CommitAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
-        await saveAsync(batch, cancellationToken);
-        await _transaction!.CommitAsync(cancellationToken);
-        return new WriteOutcome(_writer.MissingRows);
+        try
+        {
+            await session.CommitAsync(batch.Position, batch.Transactions[0].CommitTime, epoch, cancellationToken);
+            return new WriteOutcome(_missingRows);
+        }
+        catch (RefusedException refused)
+        {
+            throw refused.ToFailure(options.Name);
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
         await watch.DisposeAsync();
         // The server undoes an open transaction whose session ends.
-        await connection.DisposeAsync();
+        await session.DisposeAsync();
+    }
+
+    async Task UndoAsync(int savepoint, CancellationToken cancellationToken)
+    {
+        var (subXid, missingRows) = _savepoints[savepoint];
+        await SendAsync($"ROLLBACK TO SAVEPOINT s{subXid}; RELEASE SAVEPOINT s{subXid}", cancellationToken);
+        _missingRows = missingRows;
+        _savepoints.RemoveRange(savepoint, _savepoints.Count - savepoint);
     }
 
     async Task SendAsync(string sql, CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand(sql, connection);
+        await using var command = new NpgsqlCommand(sql, session.Connection);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

@@ -9,20 +9,24 @@ internal static class ProgressTable
     // "TRIB": the first key of the advisory lock; the second is a hash of the stream's name.
     const int LockClass = 0x54524942;
 
-    /// <summary>The replication origin that marks what the stream writes.</summary>
-    public static string OriginName(string pipeline) => $"tributary_{pipeline}";
-
-    /// <summary>The one of the session that writes open transactions.</summary>
-    public static string OpenOriginName(string pipeline) => $"tributary_{pipeline}_open";
-
     /// <summary>Saves the position; a newer instance, which has raised the epoch, makes it fail and with it the whole transaction.</summary>
-    public const string SaveSql =
+    const string SaveSql =
         """
         WITH saved AS (
             UPDATE tributary.progress SET commit_end_lsn = $1::text::pg_lsn, updated_at = now()
             WHERE pipeline = $2 AND epoch = $3 AND state = 'streaming' RETURNING 1)
         SELECT 1 / (SELECT count(*)::int FROM saved)
         """;
+
+    public static NpgsqlBatchCommand Save(string pipeline, Lsn position, long epoch) => new(SaveSql)
+    {
+        Parameters =
+        {
+            new NpgsqlParameter<string> { TypedValue = position.ToString() },
+            new NpgsqlParameter<string> { TypedValue = pipeline },
+            new NpgsqlParameter<long> { TypedValue = epoch },
+        },
+    };
 
     public static async Task<bool> TryLockAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
     {
@@ -96,8 +100,8 @@ internal static class ProgressTable
     public static async Task DeleteAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken)
     {
         await using var origin = new NpgsqlCommand(
-            "SELECT pg_catalog.pg_replication_origin_drop(roname) FROM pg_catalog.pg_replication_origin WHERE roname IN ($1, $2) AND has_function_privilege('pg_catalog.pg_replication_origin_drop(text)', 'EXECUTE')", target)
-        { Parameters = { new() { Value = OriginName(pipeline) }, new() { Value = OpenOriginName(pipeline) } } };
+            "SELECT pg_catalog.pg_replication_origin_drop(roname) FROM pg_catalog.pg_replication_origin WHERE (roname = $1 OR starts_with(roname, $1 || '/')) AND has_function_privilege('pg_catalog.pg_replication_origin_drop(text)', 'EXECUTE')", target)
+        { Parameters = { new() { Value = $"tributary_{pipeline}" } } };
         await origin.ExecuteNonQueryAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
             "WITH forgotten AS (DELETE FROM tributary.copied_object WHERE pipeline = $1), told AS (DELETE FROM tributary.schema_report WHERE pipeline = $1) DELETE FROM tributary.progress WHERE pipeline = $1", target)

@@ -9,19 +9,17 @@ namespace Tributary.Streaming.Targets.Postgres.Ddl;
 /// Runs the steps of a change of the schema inside the target's open transaction. What rows depend on must succeed, or the stream stops there;
 /// what only describes (a comment, a grant to a role that the target lacks) is reported when it fails, and passed.
 /// </summary>
-internal sealed class DdlApply(NpgsqlConnection connection)
+/// <param name="rolesTold">Roles whose lack has been told, so that a source with other roles does not fill the report.</param>
+internal sealed class DdlApply(NpgsqlConnection connection, HashSet<string> rolesTold)
 {
     const string DependentObjectsStillExist = "2BP01";
     const string UndefinedObject = "42704";
-
-    // Roles whose lack has been told, so that a source with other roles does not fill the report.
-    readonly HashSet<string> _rolesTold = [];
 
     // Foreign keys that are set again when the rows of an emptied table are back.
     readonly List<string> _waiting = [];
 
     /// <exception cref="StreamException">Kind Schema: the target cannot follow.</exception>
-    public async Task ApplyAsync(SchemaChange change, Lsn position, int sequence, List<SchemaReport> reports, CancellationToken cancellationToken)
+    public async Task ApplyAsync(SchemaChange change, Lsn position, long sequence, List<SchemaReport> reports, CancellationToken cancellationToken)
     {
         DdlMessage message;
         try
@@ -99,7 +97,7 @@ internal sealed class DdlApply(NpgsqlConnection connection)
     }
 
     // The server knows what depends on what: a step that comes too early is tried again after the others.
-    async Task DropAsync(DdlMessage message, Lsn position, int sequence, CancellationToken cancellationToken)
+    async Task DropAsync(DdlMessage message, Lsn position, long sequence, CancellationToken cancellationToken)
     {
         // A detached partition is no longer reached by what happens to its parent.
         foreach (var step in message.Steps.Where(step => step.Phase < DdlPhase.Drop))
@@ -165,7 +163,7 @@ internal sealed class DdlApply(NpgsqlConnection connection)
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    async Task InsertAsync(DdlRows rows, string tag, Lsn position, int sequence, CancellationToken cancellationToken)
+    async Task InsertAsync(DdlRows rows, string tag, Lsn position, long sequence, CancellationToken cancellationToken)
     {
         try
         {
@@ -183,7 +181,7 @@ internal sealed class DdlApply(NpgsqlConnection connection)
     {
         if (failure.SqlState == UndefinedObject && step.Role is { } role)
         {
-            if (_rolesTold.Add(role))
+            if (rolesTold.Add(role))
                 reports.Add(new SchemaReport(position, tag, step.Object, $"the target has no role \"{role}\"; owners and grants of it are left out, from here on without a word"));
             return;
         }
@@ -191,10 +189,10 @@ internal sealed class DdlApply(NpgsqlConnection connection)
         reports.Add(new SchemaReport(position, tag, step.Object, $"{step.Phase} refused: {LostLink.Describe(failure)}"));
     }
 
-    static StreamException Stop(string tag, DdlStep step, PostgresException failure, Lsn position, int sequence) =>
+    static StreamException Stop(string tag, DdlStep step, PostgresException failure, Lsn position, long sequence) =>
         Stop(tag, $"the target refuses it for {step.Object}: {LostLink.Describe(failure)}", position, sequence);
 
-    static StreamException Stop(string tag, string why, Lsn position, int sequence) => new(
+    static StreamException Stop(string tag, string why, Lsn position, long sequence) => new(
         StreamErrorKind.Schema,
         $"The stream cannot carry the source's {tag}: {why}. Position: transaction that ends at {position}, change {sequence + 1}. " +
         "Mend the target so that the command can run there, then start the stream again; it goes on where it stopped. " +
