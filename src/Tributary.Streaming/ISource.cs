@@ -26,6 +26,9 @@ public interface ISource : IAsyncDisposable
 }
 
 /// <param name="SystemIdentifier">Differs between any two clusters, also between a cluster and one restored from its dump.</param>
+/// <param name="Timeline">
+/// Grows with each promotion. 0 for a standby, whose timeline can change under a running stream.
+/// </param>
 public sealed record SourceIdentity(string SystemIdentifier, uint Timeline);
 
 public enum SourceEventKind

@@ -21,6 +21,12 @@ public interface ITarget : IAsyncDisposable
     /// <summary>Records that the target holds all rows as of the position.</summary>
     Task<Checkpoint> CompleteCopyAsync(Lsn position, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Records that the source goes on as another timeline, which holds all that the target has. A target that does not keep timelines answers the
+    /// checkpoint as it was; whether the source has lost what the target holds is then not checked.
+    /// </summary>
+    Task<Checkpoint> SaveTimelineAsync(Checkpoint checkpoint, uint timeline, CancellationToken cancellationToken) => Task.FromResult(checkpoint);
+
     /// <summary>Applies whole transactions in order and saves the batch's position with them: after the answer both are durable, after an error neither is.</summary>
     /// <exception cref="StreamException">A row cannot be applied, a table's shape differs, or another instance has taken over.</exception>
     Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken);
@@ -36,7 +42,8 @@ public enum CheckpointState
 /// <summary>Where a stream stands, as its target has saved it.</summary>
 /// <param name="Position">The end of the last commit that the target holds.</param>
 /// <param name="Epoch">Grows with each start; a write with an older epoch is refused by the target.</param>
-public sealed record Checkpoint(CheckpointState State, string SystemIdentifier, string SlotName, Lsn Position, long Epoch);
+/// <param name="Timeline">The source's timeline that the position belongs to; 0 when it is not known.</param>
+public sealed record Checkpoint(CheckpointState State, string SystemIdentifier, string SlotName, Lsn Position, long Epoch, uint Timeline = 0);
 
 /// <param name="Position">Saved with the transactions; not before the last one's commit end.</param>
 public sealed record TransactionBatch(IReadOnlyList<Transaction> Transactions, Lsn Position);

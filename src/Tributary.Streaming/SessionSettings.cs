@@ -27,6 +27,20 @@ internal static class SessionSettings
             ClientEncoding = "UTF8",
         }.ConnectionString;
 
+    /// <summary>A session that takes the commands of replication.</summary>
+    /// <exception cref="StreamException">Kind Configuration: it cannot be opened as the URL asks.</exception>
+    public static async Task<ServerSession> OpenReplicationAsync(PostgresUrl url, string applicationName, TimeProvider time, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ServerSession.OpenAsync(url, new SessionParameters(applicationName, ServerOptions, Replication: true), time, cancellationToken);
+        }
+        catch (SessionRefusedException exception)
+        {
+            throw new StreamException(StreamErrorKind.Configuration, exception.Message, exception);
+        }
+    }
+
     public static async Task<NpgsqlConnection> OpenAsync(string connectionString, CancellationToken cancellationToken)
     {
         var connection = new NpgsqlConnection(connectionString);

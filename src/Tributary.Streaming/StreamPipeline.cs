@@ -118,6 +118,8 @@ public sealed class StreamPipeline
         }
 
         await source.VerifyAsync(checkpoint, cancellationToken);
+        if (identity.Timeline != 0 && identity.Timeline != checkpoint.Timeline)
+            checkpoint = await target.SaveTimelineAsync(checkpoint, identity.Timeline, cancellationToken);
         _board.Confirmed(checkpoint.Position);
         _board.Enter(StreamPhase.Streaming);
         _failuresInRow = 0;

@@ -200,7 +200,7 @@ public sealed class CrashTests
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
             stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System), () => new ForgetfulTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger)),
-            new Copying.InitialCopy(stream.Options), TimeProvider.System, logger));
+            new Copying.InitialCopy(stream.Options, TimeProvider.System), TimeProvider.System, logger));
 
         await stream.WaitAsync(status => status.Transactions > 100);
         await load.StopAsync();

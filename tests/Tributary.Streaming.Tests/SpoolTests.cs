@@ -30,7 +30,7 @@ public sealed class SpoolTests
         var logger = stream.LoggerFactory.CreateLogger("test");
         stream.Start(new StreamPipeline(
             stream.Options, () => new Streaming.Sources.ReplicationSource(stream.Options, TimeProvider.System), () => new SpoilingTarget(stream, new Streaming.Targets.Postgres.PostgresTarget(stream.Options, TimeProvider.System, logger)),
-            new Streaming.Copying.InitialCopy(stream.Options), TimeProvider.System, logger));
+            new Streaming.Copying.InitialCopy(stream.Options, TimeProvider.System), TimeProvider.System, logger));
         await stream.CatchUpAsync();
 
         await stream.SourceAsync("INSERT INTO item SELECT i, repeat('secret', 20) FROM generate_series(1, 2000) i");

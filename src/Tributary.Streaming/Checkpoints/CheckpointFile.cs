@@ -115,7 +115,8 @@ internal sealed class CheckpointFile(string path, string pipeline) : ICheckpoint
         return new Checkpoint(
             root.GetProperty("state").GetString() == "streaming" ? CheckpointState.Streaming : CheckpointState.Copying,
             root.GetProperty("systemIdentifier").GetString()!, root.GetProperty("slot").GetString()!,
-            Lsn.Parse(root.GetProperty("position").GetString()!), root.GetProperty("epoch").GetInt64());
+            Lsn.Parse(root.GetProperty("position").GetString()!), root.GetProperty("epoch").GetInt64(),
+            root.TryGetProperty("timeline", out var timeline) ? timeline.GetUInt32() : 0);
     }
 
     StreamException Damaged(string what) => new(
@@ -135,6 +136,7 @@ internal sealed class CheckpointFile(string path, string pipeline) : ICheckpoint
             json.WriteString("slot", checkpoint.SlotName);
             json.WriteString("position", checkpoint.Position.ToString());
             json.WriteNumber("epoch", checkpoint.Epoch);
+            json.WriteNumber("timeline", checkpoint.Timeline);
             json.WriteEndObject();
         }
 

@@ -1,5 +1,4 @@
 using Npgsql;
-using Npgsql.Replication;
 using Tributary.Postgres;
 using Tributary.Streaming.Copying.Ddl;
 
@@ -15,7 +14,7 @@ namespace Tributary.Streaming.Copying;
 /// 6. Make indexes, constraints and triggers.
 /// 7. Carry the sequences' values, and let the target gather statistics.
 /// </summary>
-internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
+internal sealed class InitialCopy(StreamOptions options, TimeProvider time) : IInitialCopy
 {
     public async Task RefuseOthersAsync(CancellationToken cancellationToken)
     {
@@ -44,12 +43,9 @@ internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
         await DdlCapture.InstallAsync(source, options, cancellationToken);
 
         // Step 3: a slot that is left from an unfinished copy begins too early, before the snapshot that can still be had.
-        await using var replication = new LogicalReplicationConnection(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} snapshot"));
-        await replication.Open(cancellationToken);
         await SourceSlot.DropAsync(source, options.SlotName, cancellationToken);
-        var slot = await replication.CreatePgOutputReplicationSlot(
-            options.SlotName, slotSnapshotInitMode: LogicalSlotSnapshotInitMode.Export, cancellationToken: cancellationToken);
-        var snapshot = slot.SnapshotName ?? throw new StreamException(StreamErrorKind.Source, "The source exported no snapshot with the slot.");
+        await using var slot = await ExportedSlot.CreateAsync(source, options, time, cancellationToken);
+        var snapshot = slot.Snapshot;
 
         // Step 4.
         var fence = new CopyFence(options.Name, copying.Epoch);
@@ -73,7 +69,7 @@ internal sealed class InitialCopy(StreamOptions options) : IInitialCopy
         await using var analyze = new NpgsqlCommand("ANALYZE", target);
         await analyze.ExecuteNonQueryAsync(cancellationToken);
         progress.Finished();
-        return new Lsn((ulong)slot.ConsistentPoint);
+        return slot.Position;
     }
 
     async Task<IReadOnlyList<CopyTable>> ListUnderSnapshotAsync(NpgsqlConnection source, string snapshot, CancellationToken cancellationToken)

@@ -80,6 +80,12 @@ internal static class Publication
         {
             return false;
         }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.ReadOnlySqlTransaction)
+        {
+            throw new StreamException(
+                StreamErrorKind.Configuration,
+                $"The source {options.Source} is a standby and has no publication \"{options.PublicationName}\" yet. At its primary, as a superuser of the database, run: CREATE PUBLICATION {name} FOR {what};");
+        }
     }
 
     static async Task<List<string>> OwnTablesAsync(NpgsqlConnection source, CancellationToken cancellationToken)

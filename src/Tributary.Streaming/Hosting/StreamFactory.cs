@@ -27,6 +27,6 @@ public static class StreamFactory
         // Binary values go into the target's statements as they are.
         var reading = options with { ValueFormat = options.ValueFormat ?? ValueFormat.Auto };
         return new StreamPipeline(
-            options, () => new ReplicationSource(reading, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options), time, logger);
+            options, () => new ReplicationSource(reading, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options, time), time, logger);
     }
 }

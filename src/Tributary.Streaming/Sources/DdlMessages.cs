@@ -8,9 +8,15 @@ namespace Tributary.Streaming.Sources;
 /// The messages that the source's event triggers write. Anybody may write a message of any prefix (pg_logical_emit_message is public), so only
 /// those count that hold the secret which the triggers alone can read.
 /// </summary>
-internal sealed class DdlMessages(string? token)
+/// <param name="needsText">Whether types of users' own have come by a change of the schema: their binary form holds numbers that differ between databases.</param>
+/// <param name="isBinary">Whether the rows come in binary.</param>
+internal sealed class DdlMessages(string? token, bool needsText = false, bool isBinary = false)
 {
     public static readonly DdlMessages None = new(null);
+
+    public bool NeedsText => needsText;
+
+    public DdlMessages While(bool rowsAreBinary) => new(token, needsText, rowsAreBinary);
 
     /// <summary>Reads the secret; without event triggers no message counts.</summary>
     public static async Task<DdlMessages> OpenAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
@@ -22,8 +28,9 @@ internal sealed class DdlMessages(string? token)
             return None;
         try
         {
-            await using var command = new NpgsqlCommand("SELECT token FROM tributary.ddl_setting", source);
-            return new DdlMessages((string?)await command.ExecuteScalarAsync(cancellationToken));
+            await using var command = new NpgsqlCommand("SELECT token, has_user_types FROM tributary.ddl_setting", source);
+            await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+            return await reader.ReadAsync(cancellationToken) ? new DdlMessages(reader.GetString(0), reader.GetBoolean(1)) : None;
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InsufficientPrivilege)
         {
@@ -48,6 +55,9 @@ internal sealed class DdlMessages(string? token)
             var message = document.RootElement;
             if (message.ValueKind != JsonValueKind.Object || !message.TryGetProperty("token", out var secret) || secret.GetString() != token)
                 return null;
+            // The transaction has not been handed on, and comes again after the link is made anew; the source remembers that text is needed.
+            if (isBinary && message.TryGetProperty("user_types", out var types) && types.ValueKind == JsonValueKind.True)
+                throw new IOException("A change of the schema brings types of users' own; the rows are asked for as text from here on.");
             return new SchemaChange(message.GetProperty("tag").GetString()!, json);
         }
         catch (Exception exception) when (exception is JsonException or InvalidOperationException or KeyNotFoundException)

@@ -54,7 +54,7 @@ internal sealed class ReplicationConnection : IAsyncDisposable
     public static async Task<ReplicationConnection> OpenAsync(StreamOptions options, TimeProvider time, CancellationToken cancellationToken)
     {
         // Step 1.
-        var session = await OpenSessionAsync(options, time, cancellationToken);
+        var session = await SessionSettings.OpenReplicationAsync(options.Source, $"tributary {options.Name}", time, cancellationToken);
         try
         {
             var rows = await session.QueryAsync("SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", cancellationToken);
@@ -148,25 +148,13 @@ internal sealed class ReplicationConnection : IAsyncDisposable
     {
         if (_feedback is { } feedback)
         {
+            _feedback = null;
             await feedback.DisposeAsync();
             await SayGoodbyeAsync(feedback);
         }
 
         _reading?.Dispose();
         await _session.DisposeAsync();
-    }
-
-    static async Task<ServerSession> OpenSessionAsync(StreamOptions options, TimeProvider time, CancellationToken cancellationToken)
-    {
-        try
-        {
-            var parameters = new SessionParameters($"tributary {options.Name}", SessionSettings.ServerOptions, Replication: true);
-            return await ServerSession.OpenAsync(options.Source, parameters, time, cancellationToken);
-        }
-        catch (SessionRefusedException exception)
-        {
-            throw new StreamException(StreamErrorKind.Configuration, exception.Message, exception);
-        }
     }
 
     void TakeOther(byte type, ReadOnlySpan<byte> body)

@@ -17,6 +17,8 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
     DdlMessages _ddl = DdlMessages.None;
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
+    bool _binary;
+    bool _isStandby;
 
     public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
 
@@ -26,27 +28,33 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         _replication = await ReplicationConnection.OpenAsync(options, time, cancellationToken);
         _queries = await SessionSettings.OpenAsync(
             SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} heartbeat"), cancellationToken);
-        return await _replication.IdentifySystemAsync(cancellationToken);
+        await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_is_in_recovery()", _queries);
+        _isStandby = (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
+        return await IdentifyAsync(cancellationToken);
     }
 
     public async Task VerifyAsync(Checkpoint checkpoint, CancellationToken cancellationToken)
     {
         // Step 2.
-        var identity = await Opened.IdentifySystemAsync(cancellationToken);
+        var identity = await IdentifyAsync(cancellationToken);
         if (identity.SystemIdentifier != checkpoint.SystemIdentifier)
             throw SlotCheck.OtherSystem(options, checkpoint, identity.SystemIdentifier);
-        await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
+        await TimelineCheck.RunAsync(Opened, options, checkpoint, identity.Timeline, cancellationToken);
+        var slot = await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
+        if (options.FailoverSlot && !_isStandby && slot.CanFailOver == false)
+            await LetFailOverAsync(cancellationToken);
         // Here and not with the connection: on the first start the copy installs the event triggers in between.
         _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
+        // Asked here, since heartbeats use the session from now on.
+        _binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Step 3.
         ConfirmFlushed(after);
-        var binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
-        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
-        using var assembler = new TransactionAssembler(options, after, _ddl);
+        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, _binary), cancellationToken);
+        using var assembler = new TransactionAssembler(options, after, _ddl.While(_binary));
         assembler.Prepare();
         while (true)
         {
@@ -71,11 +79,13 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
             return null;
         try
         {
-            await using var command = new NpgsqlCommand("SELECT pg_catalog.pg_logical_emit_message(false, $1, '')::text", _queries)
+            // A standby writes no log of its own; it may have been promoted since.
+            await using var command = new NpgsqlCommand(
+                "SELECT CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_logical_emit_message(false, $1, '')::text END", _queries)
             {
                 Parameters = { new() { Value = HeartbeatPrefix } },
             };
-            return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
+            return await command.ExecuteScalarAsync(cancellationToken) is string lsn ? Lsn.Parse(lsn) : null;
         }
         catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.InsufficientPrivilege or PostgresErrorCodes.ReadOnlySqlTransaction)
         {
@@ -92,4 +102,25 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
     }
 
     ReplicationConnection Opened => _replication ?? throw new InvalidOperationException("The source has not been opened.");
+
+    async Task<SourceIdentity> IdentifyAsync(CancellationToken cancellationToken)
+    {
+        var identity = await Opened.IdentifySystemAsync(cancellationToken);
+        return _isStandby ? identity with { Timeline = 0 } : identity;
+    }
+
+    // The slot was made before the server, or this option, knew of it: https://www.postgresql.org/docs/current/logical-replication-failover.html
+    async Task LetFailOverAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Opened.QueryAsync($"ALTER_REPLICATION_SLOT {SqlQuoting.Identifier(options.SlotName)} (FAILOVER true)", cancellationToken);
+        }
+        catch (ServerErrorException exception) when (!LostLink.Is(exception))
+        {
+            throw new StreamException(
+                StreamErrorKind.Configuration,
+                $"The source {options.Source} does not let the slot '{options.SlotName}' go on after a failover: {LostLink.Describe(exception)} Switch {nameof(StreamOptions.FailoverSlot)} off to stream without.");
+        }
+    }
 }

@@ -32,7 +32,7 @@ public sealed class KeyOrderTests
         stream.Start(new StreamPipeline(
             stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System),
             () => new RecordingTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger), history, random),
-            new InitialCopy(stream.Options), TimeProvider.System, logger));
+            new InitialCopy(stream.Options, TimeProvider.System), TimeProvider.System, logger));
         await stream.CatchUpAsync();
 
         await Task.WhenAll(Enumerable.Range(0, 4).Select(writer => WriteAsync(stream.Source, new Random((seed * 100) + writer))));

@@ -31,7 +31,7 @@ public sealed class KillCheckTests
                 stream.Start(new StreamPipeline(
                     stream.Options, () => new ReplicationSource(stream.Options, TimeProvider.System),
                     () => NewTarget(new PostgresTarget(stream.Options, TimeProvider.System, logger), isPlanted),
-                    new InitialCopy(stream.Options), TimeProvider.System, logger));
+                    new InitialCopy(stream.Options, TimeProvider.System), TimeProvider.System, logger));
                 await stream.WaitAsync(status => status.Transactions > 20);
                 await stream.StopAsync();
             }

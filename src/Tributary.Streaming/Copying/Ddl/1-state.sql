@@ -10,6 +10,9 @@ CREATE TABLE IF NOT EXISTS tributary.ddl_setting (
     token text NOT NULL DEFAULT md5(random()::text || clock_timestamp()::text) || md5(random()::text || gen_random_uuid()::text),
     -- A table of more bytes whose rows a command writes anew is not put into the log a second time; the stream stops there and says so.
     rewrite_bytes_max bigint NOT NULL DEFAULT 1073741824,
+    -- Set for good by the first command that gives a relation a column of a type that initdb or users number (from 10,000 on,
+    -- src/include/access/transam.h): such a type's binary form may hold numbers that differ between databases.
+    has_user_types boolean NOT NULL DEFAULT false,
     -- Characters of rows a message.
     rows_message_max int NOT NULL DEFAULT 1000000);
 INSERT INTO tributary.ddl_setting DEFAULT VALUES ON CONFLICT DO NOTHING;

@@ -125,6 +125,7 @@ DECLARE
     rewritten oid[] := '{}';
     refused jsonb := '[]';
     refreshed jsonb := '[]';
+    user_types boolean;
     relation oid;
 BEGIN
     SELECT * INTO STRICT setting FROM tributary.ddl_setting;
@@ -171,8 +172,12 @@ BEGIN
     IF objects = '[]' AND dropped = '[]' AND reports = '[]' AND refused = '[]' AND refreshed = '[]' AND rewritten = '{}' THEN
         RETURN;
     END IF;
+    user_types := EXISTS (SELECT FROM jsonb_array_elements(objects) o, jsonb_each(o -> 'after' -> 'columns') c WHERE (c.value ->> 'type_id')::bigint >= 10000);
+    IF user_types AND NOT setting.has_user_types THEN
+        UPDATE tributary.ddl_setting SET has_user_types = true WHERE NOT has_user_types;
+    END IF;
     PERFORM pg_logical_emit_message(true, 'tributary.ddl', jsonb_strip_nulls(jsonb_build_object(
-        'token', setting.token, 'tag', tag, 'objects', objects, 'dropped', dropped, 'reports', reports, 'refused', refused, 'refreshed', refreshed,
+        'token', setting.token, 'tag', tag, 'user_types', user_types, 'objects', objects, 'dropped', dropped, 'reports', reports, 'refused', refused, 'refreshed', refreshed,
         'rewritten', (SELECT COALESCE(jsonb_agg(jsonb_build_object('id', r, 'identity', r::regclass::text)), '[]') FROM unnest(rewritten) r)))::text);
     FOREACH relation IN ARRAY rewritten LOOP
         PERFORM tributary.ddl_send_rows(relation, setting.token, setting.rows_message_max);

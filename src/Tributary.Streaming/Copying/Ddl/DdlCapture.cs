@@ -33,6 +33,9 @@ internal static class DdlCapture
     {
         if (source.PostgreSqlVersion.Major < 14)
             return $"PostgreSQL {source.PostgreSqlVersion.Major} cannot send messages with the changes";
+        await using var recovery = new NpgsqlCommand("SELECT pg_catalog.pg_is_in_recovery()", source);
+        if (await recovery.ExecuteScalarAsync(cancellationToken) is true)
+            return "the source is a standby, where nothing can be created";
         await using var command = new NpgsqlCommand("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user", source);
         return await command.ExecuteScalarAsync(cancellationToken) is true ? null : "the role is no superuser and so may not create event triggers";
     }

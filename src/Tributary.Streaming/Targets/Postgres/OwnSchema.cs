@@ -14,7 +14,14 @@ internal static class OwnSchema
             slot_name text NOT NULL,
             commit_end_lsn pg_lsn NOT NULL,
             epoch bigint NOT NULL,
+            timeline bigint NOT NULL DEFAULT 0,
             updated_at timestamptz NOT NULL DEFAULT now());
+        DO $$ BEGIN
+            -- An older version's table lacks the column. ALTER TABLE would wait for every running stream, also where there is nothing to add.
+            IF NOT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = 'tributary.progress'::regclass AND attname = 'timeline') THEN
+                ALTER TABLE tributary.progress ADD COLUMN timeline bigint NOT NULL DEFAULT 0;
+            END IF;
+        END $$;
         CREATE TABLE IF NOT EXISTS tributary.copied_object (
             pipeline text NOT NULL,
             classid oid NOT NULL,

@@ -46,7 +46,7 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
     public async Task<Checkpoint> BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken)
     {
         var copying = await ProgressTable.SetAsync(
-            Control, options.Name, new Checkpoint(CheckpointState.Copying, source.SystemIdentifier, options.SlotName, Lsn.Zero, _epoch), cancellationToken);
+            Control, options.Name, new Checkpoint(CheckpointState.Copying, source.SystemIdentifier, options.SlotName, Lsn.Zero, _epoch, source.Timeline), cancellationToken);
         await CopiedObjects.DropAsync(Control, options.Name, cancellationToken);
         _source = source;
         return copying;
@@ -55,7 +55,10 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
     public async Task<Checkpoint> CompleteCopyAsync(Lsn position, CancellationToken cancellationToken) =>
         await ProgressTable.SetAsync(
             Control, options.Name,
-            new Checkpoint(CheckpointState.Streaming, _source!.SystemIdentifier, options.SlotName, position, _epoch), cancellationToken);
+            new Checkpoint(CheckpointState.Streaming, _source!.SystemIdentifier, options.SlotName, position, _epoch, _source.Timeline), cancellationToken);
+
+    public Task<Checkpoint> SaveTimelineAsync(Checkpoint checkpoint, uint timeline, CancellationToken cancellationToken) =>
+        ProgressTable.SetAsync(Control, options.Name, checkpoint with { Timeline = timeline }, cancellationToken);
 
     public Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {

@@ -52,24 +52,24 @@ internal static class ProgressTable
         await using var command = new NpgsqlCommand(
             """
             UPDATE tributary.progress SET epoch = epoch + 1 WHERE pipeline = $1
-            RETURNING state, system_identifier, slot_name, commit_end_lsn::text, epoch
+            RETURNING state, system_identifier, slot_name, commit_end_lsn::text, epoch, timeline
             """, target)
         { Parameters = { new() { Value = pipeline } } };
         await using var reader = await command.ExecuteReaderAsync(cancellationToken);
         if (!await reader.ReadAsync(cancellationToken))
             return null;
         var state = reader.GetString(0) == "streaming" ? CheckpointState.Streaming : CheckpointState.Copying;
-        return new Checkpoint(state, reader.GetString(1), reader.GetString(2), Lsn.Parse(reader.GetString(3)), reader.GetInt64(4));
+        return new Checkpoint(state, reader.GetString(1), reader.GetString(2), Lsn.Parse(reader.GetString(3)), reader.GetInt64(4), (uint)reader.GetInt64(5));
     }
 
     public static async Task<Checkpoint> SetAsync(NpgsqlConnection target, string pipeline, Checkpoint checkpoint, CancellationToken cancellationToken)
     {
         await using var command = new NpgsqlCommand(
             """
-            INSERT INTO tributary.progress (pipeline, state, system_identifier, slot_name, commit_end_lsn, epoch)
-            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6)
+            INSERT INTO tributary.progress (pipeline, state, system_identifier, slot_name, commit_end_lsn, epoch, timeline)
+            VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6, $7)
             ON CONFLICT (pipeline) DO UPDATE SET state = excluded.state, system_identifier = excluded.system_identifier,
-                slot_name = excluded.slot_name, commit_end_lsn = excluded.commit_end_lsn, updated_at = now()
+                slot_name = excluded.slot_name, commit_end_lsn = excluded.commit_end_lsn, timeline = excluded.timeline, updated_at = now()
             WHERE progress.epoch = excluded.epoch
             """, target)
         {
@@ -81,6 +81,7 @@ internal static class ProgressTable
                 new() { Value = checkpoint.SlotName },
                 new() { Value = checkpoint.Position.ToString() },
                 new() { Value = checkpoint.Epoch },
+                new() { Value = (long)checkpoint.Timeline },
             },
         };
         if (await command.ExecuteNonQueryAsync(cancellationToken) != 1)

@@ -20,10 +20,13 @@ internal sealed class StdoutTarget(StreamOptions options, StdoutOptions stdout, 
     }
 
     public Task<Checkpoint> BeginCopyAsync(SourceIdentity source, CancellationToken cancellationToken) =>
-        Task.FromResult(Save(new Checkpoint(CheckpointState.Copying, source.SystemIdentifier, options.SlotName, Lsn.Zero, _epoch)));
+        Task.FromResult(Save(new Checkpoint(CheckpointState.Copying, source.SystemIdentifier, options.SlotName, Lsn.Zero, _epoch, source.Timeline)));
 
     public Task<Checkpoint> CompleteCopyAsync(Lsn position, CancellationToken cancellationToken) =>
         Task.FromResult(Save(_checkpoint! with { State = CheckpointState.Streaming, Position = position }));
+
+    public Task<Checkpoint> SaveTimelineAsync(Checkpoint checkpoint, uint timeline, CancellationToken cancellationToken) =>
+        Task.FromResult(Save(checkpoint with { Timeline = timeline }));
 
     public async Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
