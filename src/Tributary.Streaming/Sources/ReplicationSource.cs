@@ -14,6 +14,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 {
     const string HeartbeatPrefix = "tributary.heartbeat";
 
+    DdlMessages _ddl = DdlMessages.None;
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
     bool _binary;
@@ -42,8 +43,10 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         var slot = await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
         if (options.FailoverSlot && !_isStandby && slot.CanFailOver == false)
             await LetFailOverAsync(cancellationToken);
+        // Here and not with the connection: on the first start the copy installs the event triggers in between.
+        _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
         // Asked here, since heartbeats use the session from now on.
-        _binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
+        _binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -51,7 +54,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         // Step 3.
         ConfirmFlushed(after);
         await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, _binary), cancellationToken);
-        using var assembler = new TransactionAssembler(options, after);
+        using var assembler = new TransactionAssembler(options, after, _ddl.While(_binary));
         assembler.Prepare();
         while (true)
         {
