@@ -17,7 +17,6 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
     DdlMessages _ddl = DdlMessages.None;
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
-    bool _binary;
     bool _isStandby;
 
     public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
@@ -45,16 +44,15 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
             await LetFailOverAsync(cancellationToken);
         // Here and not with the connection: on the first start the copy installs the event triggers in between.
         _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
-        // Asked here, since heartbeats use the session from now on.
-        _binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Step 3.
         ConfirmFlushed(after);
-        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, _binary), cancellationToken);
-        using var assembler = new TransactionAssembler(options, after, _ddl.While(_binary));
+        var binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
+        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
+        using var assembler = new TransactionAssembler(options, after, _ddl.While(binary));
         assembler.Prepare();
         while (true)
         {
