@@ -77,7 +77,10 @@ public sealed class ServerSessionTests(ServerSessionTests.SecuredServer secured)
     {
         var url = secured.Url with
         {
-            Host = host, User = "by_scram", Password = SecuredServer.Password, SslMode = sslMode,
+            Host = host,
+            User = "by_scram",
+            Password = SecuredServer.Password,
+            SslMode = sslMode,
             SslRootCert = knownAuthority ? secured.AuthorityFile : secured.StrangerFile,
         };
 

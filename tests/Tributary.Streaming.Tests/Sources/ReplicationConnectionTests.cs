@@ -174,7 +174,12 @@ public sealed class ReplicationConnectionTests
             var url = new PostgresUrl { Host = "127.0.0.1", Port = port ?? server.Port, User = "postgres", Database = new NpgsqlConnectionStringBuilder(database).Database! };
             var given = new StreamOptions
             {
-                Name = name, Source = url, Target = url, SlotName = $"link_{Guid.NewGuid():N}", PublicationName = "linked", FeedbackInterval = TimeSpan.FromMilliseconds(100),
+                Name = name,
+                Source = url,
+                Target = url,
+                SlotName = $"link_{Guid.NewGuid():N}",
+                PublicationName = "linked",
+                FeedbackInterval = TimeSpan.FromMilliseconds(100),
             };
             var link = new Link { Database = database, Options = options?.Invoke(given) ?? given };
             await link.ExecuteAsync("CREATE TABLE item (id int, v text); CREATE PUBLICATION linked FOR ALL TABLES");
