@@ -92,10 +92,12 @@ public sealed class CrashTests
         await stream.StartAndCatchUpAsync();
         const string Sender = "SELECT pid::text FROM pg_stat_replication";
         var sender = await StreamHarness.ColumnAsync(stream.Source, Sender);
-        var backend = Assert.Single(await StreamHarness.ColumnAsync(
-            stream.Target, $"SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tributary {stream.Options.Name}'"));
+        var backends = await StreamHarness.ColumnAsync(
+            stream.Target, $"SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'tributary {stream.Options.Name}'");
+        Assert.Equal(stream.Options.ApplyConnections, backends.Count);
 
-        await SignalAsync("STOP", backend);
+        foreach (var backend in backends)
+            await SignalAsync("STOP", backend);
         try
         {
             await stream.SourceAsync("INSERT INTO event SELECT repeat('x', 100) FROM generate_series(1, 20000)");
@@ -105,7 +107,8 @@ public sealed class CrashTests
         }
         finally
         {
-            await SignalAsync("CONT", backend);
+            foreach (var backend in backends)
+                await SignalAsync("CONT", backend);
         }
 
         await stream.CatchUpAsync();
