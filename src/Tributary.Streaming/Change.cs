@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Text.Json;
+
 namespace Tributary.Streaming;
 
 public enum ChangeKind
@@ -37,4 +40,24 @@ public sealed record TableTruncation(IReadOnlyList<TableSchema> Tables, bool Cas
 /// <summary>One command that changed the schema, as the source's event triggers described it.</summary>
 /// <param name="Tag">The command tag, for example <c>ALTER TABLE</c>.</param>
 /// <param name="Json">The whole message: the command, its objects, and each relation's shape before and after.</param>
-public sealed record SchemaChange(string Tag, string Json);
+public sealed record SchemaChange(string Tag, string Json)
+{
+    /// <summary>
+    /// The source's numbers of the relations that the command created. A command such as CREATE TABLE AS writes their first rows before it ends,
+    /// and so before its description.
+    /// </summary>
+    internal IReadOnlySet<uint> CreatedRelations()
+    {
+        var created = new HashSet<uint>();
+        using var document = JsonDocument.Parse(Json);
+        if (!document.RootElement.TryGetProperty("objects", out var objects))
+            return created;
+        foreach (var item in objects.EnumerateArray())
+        {
+            if (!item.TryGetProperty("before", out _) && item.TryGetProperty("id", out var id) && item.GetProperty("after").GetProperty("class").GetString() == "relation")
+                created.Add(id.ValueKind == JsonValueKind.String ? uint.Parse(id.GetString()!, CultureInfo.InvariantCulture) : id.GetUInt32());
+        }
+
+        return created;
+    }
+}

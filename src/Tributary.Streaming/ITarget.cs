@@ -49,4 +49,6 @@ public sealed record Checkpoint(CheckpointState State, string SystemIdentifier, 
 public sealed record TransactionBatch(IReadOnlyList<Transaction> Transactions, Lsn Position);
 
 /// <param name="MissingRows">Updates and deletes that found no row.</param>
-public readonly record struct WriteOutcome(long MissingRows);
+/// <param name="SchemaChanges">Commands that changed the schema.</param>
+/// <param name="Reports">What of them the target does not have; null for nothing.</param>
+public readonly record struct WriteOutcome(long MissingRows, long SchemaChanges = 0, IReadOnlyList<SchemaReport>? Reports = null);

@@ -24,6 +24,9 @@ internal static partial class Log
     [LoggerMessage(1005, LogLevel.Warning, "Stream {Name} cannot mark its writes with a replication origin, so a stream in the other direction would carry them back: {Reason}")]
     public static partial void NoOrigin(ILogger logger, string name, string reason);
 
+    [LoggerMessage(1010, LogLevel.Warning, "Stream {Name}: of {Tag} at {Position} the target does not have {Object}: {Why}")]
+    public static partial void SchemaReported(ILogger logger, string name, string tag, string @object, string why, Lsn position);
+
     [LoggerMessage(1004, LogLevel.Warning, "Stream {Name}: {Rows} updates or deletes up to {Position} found no row in the target")]
     public static partial void MissingRows(ILogger logger, string name, long rows, Lsn position);
 

@@ -5,7 +5,11 @@ namespace Tributary.Streaming;
 /// <summary>Collects what a stream's loops report and answers immutable snapshots. Safe from any thread.</summary>
 internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time) : ICopyProgress
 {
+    // Enough for a person to see the kind of thing that is missing; the target's table has all.
+    const int ReportsKeptMax = 20;
+
     readonly Lock _lock = new();
+    readonly Queue<SchemaReport> _lastReports = new();
     StreamPhase _phase = StreamPhase.Starting;
     CopyStatus _copy = CopyStatus.None;
     ChangeCounts _changes = ChangeCounts.None;
@@ -18,6 +22,8 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     Lsn _confirmed;
     Lsn _source;
     string? _lastError;
+    long _schemaChanges;
+    long _schemaReports;
 
     public StreamStatus Snapshot()
     {
@@ -29,7 +35,7 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
                 percentiles[0], percentiles[1], _missingRows, _reconnections, _batches,
-                new InFlightStatus(transactions, bytes, _spoolBytes), _lastError);
+                new InFlightStatus(transactions, bytes, _spoolBytes), _lastError, _schemaChanges, _schemaReports, [.. _lastReports]);
         }
     }
 
@@ -90,6 +96,15 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             _transactions += batch.Transactions.Count;
             _changes += counts;
             _missingRows += outcome.MissingRows;
+            _schemaChanges += outcome.SchemaChanges;
+            _schemaReports += outcome.Reports?.Count ?? 0;
+            foreach (var report in outcome.Reports ?? [])
+            {
+                _lastReports.Enqueue(report);
+                if (_lastReports.Count > ReportsKeptMax)
+                    _lastReports.Dequeue();
+            }
+
             _source = Lsn.Max(_source, batch.Position);
             foreach (var transaction in batch.Transactions)
                 lag.Add(now, Math.Max(0, (now - transaction.CommitTime).TotalMilliseconds));

@@ -98,6 +98,9 @@ public sealed record StreamOptions
     /// <summary>How often it is asked whether the ordinary writes wait for that session, which then gives up: the longest that it can delay them. 500 ms.</summary>
     public TimeSpan OpenTransactionWatchInterval { get; init; } = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>Whether changes of the schema are carried. Default <see cref="SchemaMode.Auto"/>.</summary>
+    public SchemaMode Schema { get; init; } = SchemaMode.Auto;
+
     /// <summary>How often a message is written into the source's log, so that the slot of an idle database moves on.</summary>
     public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromSeconds(5);
 

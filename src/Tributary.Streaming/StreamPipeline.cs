@@ -220,11 +220,11 @@ public sealed class StreamPipeline
                     }
                 }
 
-                // One that is on disk takes long and is written alone: after all before it, and with none beside it.
+                // One that is on disk takes long, and one that changes the schema changes what others are written into; each is written alone: after all before it, and with none beside it.
                 var transactions = new List<Transaction>();
                 var reached = await queue.TakeBatchAsync(transactions, cancellationToken);
                 var batch = new TransactionBatch(transactions, reached);
-                endsLarge = transactions is [{ IsSpooled: true }];
+                endsLarge = transactions is [{ IsAlone: true }];
                 if (endsLarge)
                     writes.Enqueue(new PendingWrite(batch, WriteLargeAsync(target, eager, [.. writes], batch, stop.Token)));
                 else if (transactions.Count > 0 || reached > tracker.Confirmed)
@@ -263,6 +263,8 @@ public sealed class StreamPipeline
         RecordLag(write.Batch);
         if (outcome.MissingRows > 0)
             Log.MissingRows(_logger, _options.Name, outcome.MissingRows, write.Batch.Position);
+        foreach (var report in outcome.Reports ?? [])
+            Log.SchemaReported(_logger, _options.Name, report.Tag, report.Subject, report.Why, report.Position);
         tracker.Durable(write.Batch.Position);
     }
 

@@ -24,6 +24,9 @@ public enum StreamPhase
 /// <param name="Batches">Writes to the target.</param>
 /// <param name="InFlight">What has arrived from the source and is not in the target yet.</param>
 /// <param name="LastError">The reason of the last failure or reconnection; null when there was none.</param>
+/// <param name="SchemaChanges">Commands that changed the schema and were carried.</param>
+/// <param name="SchemaReports">How much of them the target does not have.</param>
+/// <param name="LastSchemaReports">The latest of these, newest last.</param>
 public sealed record StreamStatus(
     string Name,
     StreamPhase Phase,
@@ -39,7 +42,10 @@ public sealed record StreamStatus(
     int Reconnections,
     long Batches,
     InFlightStatus InFlight,
-    string? LastError);
+    string? LastError,
+    long SchemaChanges = 0,
+    long SchemaReports = 0,
+    IReadOnlyList<SchemaReport>? LastSchemaReports = null);
 
 /// <param name="Bytes">Row images in memory.</param>
 /// <param name="SpoolBytes">Large transactions on disk.</param>

@@ -18,6 +18,7 @@ public sealed class Transaction : IDisposable
     readonly List<byte[]> _chunks = [];
     readonly ISpooledChanges? _spooled;
     int _used;
+    bool _hasSchemaChanges;
 
     internal Transaction(uint xid, ISpooledChanges? spooled = null)
     {
@@ -82,6 +83,14 @@ public sealed class Transaction : IDisposable
     public IAsyncEnumerable<IReadOnlyList<Change>> ReadPiecesAsync(CancellationToken cancellationToken) =>
         (_spooled ?? throw new InvalidOperationException("The transaction is in memory.")).ReadPiecesAsync(cancellationToken);
 
+    /// <summary>Whether the schema changes with it.</summary>
+    public bool HasSchemaChanges => _hasSchemaChanges || (_spooled is not null && _spooled.Count > _spooled.Counts.Total);
+
+    /// <summary>
+    /// Whether it is a batch of its own, written with nothing beside it: because it lies on disk, or so that a command meets at the target what it met at the source.
+    /// </summary>
+    public bool IsAlone => IsSpooled || HasSchemaChanges;
+
     public void Dispose()
     {
         foreach (var chunk in _chunks)
@@ -92,6 +101,22 @@ public sealed class Transaction : IDisposable
     }
 
     internal void Add(Change change) => _changes.Add(change);
+
+    /// <summary>
+    /// Adds a change of the schema. The rows that a command such as CREATE TABLE AS writes come before the message that describes the command,
+    /// so what it has created goes before their first row.
+    /// </summary>
+    internal void AddSchema(SchemaChange schema)
+    {
+        _hasSchemaChanges = true;
+        var created = schema.CreatedRelations();
+        var place = created.Count == 0 ? -1 : _changes.FindIndex(change => change.Table is { } table && created.Contains(table.RelationId));
+        var change = new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: schema);
+        if (place < 0)
+            _changes.Add(change);
+        else
+            _changes.Insert(place, change);
+    }
 
     internal void Complete(Lsn commitEndLsn, DateTimeOffset commitTime)
     {

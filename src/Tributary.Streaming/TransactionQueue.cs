@@ -71,7 +71,7 @@ internal sealed class TransactionQueue(StreamOptions options) : IDisposable
         {
             if (item.Transaction is { } next)
             {
-                if (transactions.Count > 0 && (next.IsSpooled || transactions[^1].IsSpooled || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
+                if (transactions.Count > 0 && (next.IsAlone || transactions[^1].IsAlone || rows + next.Count > options.BatchRowsMax || bytes + next.Bytes > options.BatchBytesMax))
                     break;
                 transactions.Add(next);
                 rows += next.Count;

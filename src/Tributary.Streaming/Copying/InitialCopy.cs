@@ -1,12 +1,13 @@
 using Npgsql;
 using Tributary.Postgres;
+using Tributary.Streaming.Copying.Ddl;
 
 namespace Tributary.Streaming.Copying;
 
 /// <summary>
 /// Copies a Postgres database as of the position at which its slot begins.
 /// 1. Publish the source's tables: what is changed from now on can be decoded.
-/// 2. Refuse a target that holds tables of the same names.
+/// 2. Refuse a target that holds tables of the same names; install the event triggers that describe changes of the schema from now on.
 /// 3. Create the slot; it exports the snapshot of its own position, which lasts as long as the connection is left alone.
 /// 4. Make the schema without indexes and constraints.
 /// 5. Copy the rows, several tables at a time.
@@ -39,6 +40,7 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time) : II
 
         // Step 2.
         await RefuseTakenNamesAsync(target, tables, cancellationToken);
+        await DdlCapture.InstallAsync(source, options, cancellationToken);
 
         // Step 3: a slot that is left from an unfinished copy begins too early, before the snapshot that can still be had.
         await SourceSlot.DropAsync(source, options.SlotName, cancellationToken);

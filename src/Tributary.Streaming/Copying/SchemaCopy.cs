@@ -22,7 +22,7 @@ internal sealed partial class SchemaCopy(StreamOptions options, PostgresInstalla
             ])
             { Environment = options.Source.ToEnvironment(), ParentDeathSignal = "KILL" }, cancellationToken);
         if (result.Succeeded)
-            return Portable(result.StandardOutput);
+            return Portable(OwnEventTriggers().Replace(result.StandardOutput, ""));
         // It reads catalogs alone, so its words hold no row.
         var words = result.StandardError.Trim();
         if (words.Contains("closed the connection", StringComparison.Ordinal) || words.Contains("connection to server", StringComparison.Ordinal))
@@ -80,6 +80,10 @@ internal sealed partial class SchemaCopy(StreamOptions options, PostgresInstalla
             StreamErrorKind.Configuration,
             $"The source is PostgreSQL {sourceMajor}, and this machine has no pg_dump of that version or newer. " +
             $"Install it (Debian: apt-get install postgresql-client-{sourceMajor}), or name its folder in TRIBUTARY_POSTGRES_BIN.");
+
+    // pg_dump has no option that leaves these out, and what they call lies in the schema that is left out.
+    [GeneratedRegex(@"^(CREATE|ALTER) EVENT TRIGGER tributary_ddl_\w+ [^;]*;$", RegexOptions.Multiline)]
+    private static partial Regex OwnEventTriggers();
 
     [GeneratedRegex(@"(ERROR|FATAL|PANIC):\s+(?<state>[0-9A-Z]{5}): (?<message>.*)")]
     private static partial Regex ServerError();

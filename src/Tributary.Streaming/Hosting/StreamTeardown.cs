@@ -1,6 +1,7 @@
 using Npgsql;
 using Tributary.Streaming.Checkpoints;
 using Tributary.Streaming.Copying;
+using Tributary.Streaming.Copying.Ddl;
 using Tributary.Streaming.Targets.Postgres;
 
 namespace Tributary.Streaming.Hosting;
@@ -59,6 +60,7 @@ public static class StreamTeardown
         await using var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, "tributary destroy"), cancellationToken);
         await DropSlotAsync(source, options, slot, cancellationToken);
         await Publication.DropOwnAsync(source, options, cancellationToken);
+        await DdlCapture.RemoveAsync(source, slot ?? options.SlotName, cancellationToken);
     }
 
     static async Task DropSlotAsync(NpgsqlConnection source, StreamOptions options, string? known, CancellationToken cancellationToken)

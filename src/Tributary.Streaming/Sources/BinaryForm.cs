@@ -1,4 +1,4 @@
-using Npgsql;
+using Tributary.Postgres;
 
 namespace Tributary.Streaming.Sources;
 
@@ -9,11 +9,10 @@ namespace Tributary.Streaming.Sources;
 /// </summary>
 internal static class BinaryForm
 {
-    /// <summary>Whether it suits every column of every table that the publication names now.</summary>
-    public static async Task<bool> SuitsAsync(NpgsqlConnection source, string publication, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(
-            """
+    /// <summary>Whether it suits every column of every table that the publication names now. Asked on the session that will stream: the other one may be busy.</summary>
+    public static async Task<bool> SuitsAsync(ReplicationConnection source, string publication, CancellationToken cancellationToken) =>
+        await source.QueryAsync(
+            $"""
             SELECT NOT EXISTS (
                 SELECT FROM pg_catalog.pg_publication_tables p
                 JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
@@ -21,10 +20,7 @@ internal static class BinaryForm
                 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
                 JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
                 LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
-                WHERE p.pubname = $1 AND p.schemaname <> 'tributary'
+                WHERE p.pubname = {SqlQuoting.Literal(publication)} AND p.schemaname <> 'tributary'
                     AND (t.typsend <> 0 AND (a.atttypid >= 10000 OR e.typsend = 0 OR COALESCE(e.typname, t.typname) ~ '^reg')))
-            """, source)
-        { Parameters = { new() { Value = publication } } };
-        return (bool)(await command.ExecuteScalarAsync(cancellationToken))!;
-    }
+            """, cancellationToken) is [["t"]];
 }

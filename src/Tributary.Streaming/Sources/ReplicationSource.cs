@@ -14,9 +14,9 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 {
     const string HeartbeatPrefix = "tributary.heartbeat";
 
+    DdlMessages _ddl = DdlMessages.None;
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
-    bool _binary;
     bool _isStandby;
 
     public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
@@ -42,16 +42,17 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         var slot = await SlotCheck.RunAsync(_queries!, options, checkpoint, cancellationToken);
         if (options.FailoverSlot && !_isStandby && slot.CanFailOver == false)
             await LetFailOverAsync(cancellationToken);
-        // Asked here, since heartbeats use the session from now on.
-        _binary = options.ValueFormat == ValueFormat.Auto && await BinaryForm.SuitsAsync(_queries!, options.PublicationName, cancellationToken);
+        // Here and not with the connection: on the first start the copy installs the event triggers in between.
+        _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Step 3.
         ConfirmFlushed(after);
-        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, _binary), cancellationToken);
-        using var assembler = new TransactionAssembler(options, after);
+        var binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
+        await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
+        using var assembler = new TransactionAssembler(options, after, _ddl.While(binary));
         assembler.Prepare();
         while (true)
         {

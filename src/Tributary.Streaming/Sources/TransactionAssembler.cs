@@ -23,6 +23,7 @@ internal sealed class TransactionAssembler : IDisposable
     readonly PgOutputDecoder _decoder = new();
     readonly StreamOptions _options;
     readonly Lsn _after;
+    readonly DdlMessages _ddl;
     readonly SpoolFolder _folder;
     readonly Dictionary<uint, SpooledTransaction> _open = [];
     readonly Dictionary<string, SpooledTransaction> _prepared = [];
@@ -33,8 +34,10 @@ internal sealed class TransactionAssembler : IDisposable
     Lsn _lastCommit;
 
     /// <param name="after">The position behind which transactions are wanted; the target has what ends before.</param>
-    public TransactionAssembler(StreamOptions options, Lsn after)
+    /// <param name="ddl">Which messages describe changes of the schema; null for none.</param>
+    public TransactionAssembler(StreamOptions options, Lsn after, DdlMessages? ddl = null)
     {
+        _ddl = ddl ?? DdlMessages.None;
         _options = options;
         _after = _lastCommit = after;
         _folder = new SpoolFolder(options);
@@ -59,7 +62,9 @@ internal sealed class TransactionAssembler : IDisposable
                         Add(in message);
                     return IsOverBudget() ? RelieveAsync(cancellationToken) : default;
                 case PgOutputKind.Message when message.Transactional:
-                    return default;
+                    if (_ddl.Accepts(message.Prefix))
+                        AddSchema(in message);
+                    return IsOverBudget() ? RelieveAsync(cancellationToken) : default;
                 case PgOutputKind.Message when _xid == 0:
                     return new ValueTask<SourceEvent?>(new SourceEvent(SourceEventKind.Reached, message.Lsn, null));
                 default:
@@ -99,6 +104,18 @@ internal sealed class TransactionAssembler : IDisposable
             memory.Add(change with { New = memory.Keep(message.New), Old = memory.Keep(message.Old) });
         else
             throw new PgOutputFormatException($"a {message.Kind} message outside a transaction");
+    }
+
+    void AddSchema(in PgOutputMessage message)
+    {
+        if (_ddl.Read(message.Content) is not { } described)
+            return;
+        if (_spooled is { } spooled)
+            Spool(spooled, new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: described), default, default, message.SubXid == 0 ? _xid : message.SubXid);
+        else if (_memory is { } memory)
+            memory.AddSchema(described);
+        else
+            throw new PgOutputFormatException("a description of a command outside a transaction");
     }
 
     void Spool(SpooledTransaction spooled, in Change change, ReadOnlySpan<byte> newRow, ReadOnlySpan<byte> oldRow, uint subXid)

@@ -37,6 +37,27 @@ internal static class CopiedObjects
         }
     }
 
+    /// <summary>Remembers, in the open transaction, what there is before commands of the source's are carried.</summary>
+    public static Task BeginRecordAsync(NpgsqlConnection target, CancellationToken cancellationToken) => ExecuteAsync(
+        target, "CREATE TEMPORARY TABLE tributary_before ON COMMIT DROP AS SELECT classid, objid FROM tributary.user_object", cancellationToken);
+
+    /// <summary>Records what has been made since as the stream's own.</summary>
+    public static Task EndRecordAsync(NpgsqlConnection target, string pipeline, CancellationToken cancellationToken) => ExecuteAsync(
+        target,
+        $"""
+        INSERT INTO tributary.copied_object (pipeline, classid, objid, kind, identity)
+        SELECT {SqlQuoting.Literal(pipeline)}, made.classid, made.objid, i.type, i.identity
+        FROM (SELECT classid, objid FROM tributary.user_object EXCEPT SELECT classid, objid FROM pg_temp.tributary_before) made,
+            LATERAL pg_catalog.pg_identify_object(made.classid, made.objid, 0) i
+        ON CONFLICT DO NOTHING
+        """, cancellationToken);
+
+    static async Task ExecuteAsync(NpgsqlConnection target, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, target);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
     // Dropping in an order that satisfies every dependency cannot be had where objects depend on each other in a circle, so each drop cascades,
     // and the catalogs before and after tell whether anything else went with it: then an error undoes all of it.
     static string DropSql(string pipeline) =>

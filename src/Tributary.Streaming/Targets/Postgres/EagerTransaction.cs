@@ -44,6 +44,10 @@ internal sealed class EagerTransaction(
                 _savepoints.Add((part.SubXid, _missingRows));
             }
 
+            // A command's locks would last until the source commits, and its rows may come before its description.
+            if (part.Changes.Any(static change => change.Kind == ChangeKind.Schema))
+                return false;
+
             // Its place is not known before the commit, and nothing that fails here is told as the stream's failure.
             var planner = await plan(part.Changes, Lsn.Zero, _changes, inOrder: false, cancellationToken);
             _missingRows += await session.ApplyAsync(planner.Complete(), cancellationToken);

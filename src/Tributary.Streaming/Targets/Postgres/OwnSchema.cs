@@ -29,6 +29,13 @@ internal static class OwnSchema
             kind text NOT NULL,
             identity text NOT NULL,
             PRIMARY KEY (pipeline, classid, objid));
+        CREATE TABLE IF NOT EXISTS tributary.schema_report (
+            pipeline text NOT NULL,
+            commit_end_lsn pg_lsn NOT NULL,
+            tag text NOT NULL,
+            object text NOT NULL,
+            why text NOT NULL,
+            reported_at timestamptz NOT NULL DEFAULT now());
         CREATE OR REPLACE VIEW tributary.user_object AS {UserObjects};
         CREATE OR REPLACE VIEW tributary.user_object_part AS {Parts};
         """;

@@ -4,6 +4,8 @@ namespace Tributary.Streaming.Targets.Postgres;
 
 internal sealed partial class PostgresTarget : IEagerTarget
 {
+    readonly HashSet<string> _rolesTold = [];
+
     public async Task<IEagerTransaction?> BeginAsync(uint xid, CancellationToken cancellationToken)
     {
         // Without an origin of its own, a stream in the other direction would carry its rows back.
@@ -25,6 +27,13 @@ internal sealed partial class PostgresTarget : IEagerTarget
     {
         try
         {
+            if (batch.Transactions is [{ HasSchemaChanges: true }])
+            {
+                var outcome = await Lanes.UseAsync(session => new SchemaTransaction(session, options, _epoch, _rolesTold).WriteAsync(batch, cancellationToken), cancellationToken);
+                _tables!.Forget();
+                return outcome;
+            }
+
             return new WriteOutcome(await Lanes.UseAsync(
                 session => new LargeTransaction(session, PlanAsync, _epoch).WriteAsync(batch, cancellationToken), cancellationToken));
         }

@@ -12,7 +12,8 @@ namespace Tributary.Streaming.Targets.Postgres;
 ///    each while the statements of those before it run.
 /// 2. Find out which batch in flight touches the same rows; with none, the batch need not wait for any.
 /// 3. Execute its statements on a lane of its own, and commit with the position when all before it have committed.
-/// A transaction that is on disk is planned and executed piece by piece, alone, or ahead of its commit in a session beside the lanes.
+/// A transaction that is on disk is planned and executed piece by piece, alone, or ahead of its commit in a session beside the lanes; one in which the
+/// schema changes is alone too.
 /// </summary>
 internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
 {
@@ -61,7 +62,7 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
 
     public Task<WriteOutcome> WriteAsync(TransactionBatch batch, CancellationToken cancellationToken)
     {
-        if (batch.Transactions is [{ IsSpooled: true }])
+        if (batch.Transactions is [{ IsAlone: true }])
             return WriteLargeAsync(batch, cancellationToken);
         var entry = new BatchInFlight(batch, _last);
         _last = entry;
