@@ -62,6 +62,7 @@ public sealed class RefusalTests
     public async Task A_changed_shape_stops_the_stream_and_names_the_table()
     {
         await using var stream = await StreamHarness.CreateAsync(Table);
+        stream.Options = stream.Options with { Schema = SchemaMode.None };
         await stream.StartAndCatchUpAsync();
 
         await stream.SourceAsync("ALTER TABLE item ADD extra int; INSERT INTO item VALUES (2, 'b', 3)");
