@@ -35,6 +35,12 @@ public sealed record StreamOptions
         init => _slotName = value;
     }
 
+    /// <summary>
+    /// Whether the rows of partitions come as rows of the table that is partitioned (<c>publish_via_partition_root</c>), so that the target may have other
+    /// partitions. Otherwise each goes to the target's partition of the same name.
+    /// </summary>
+    public bool PartitionsViaRoot { get; init; }
+
     /// <summary>Default <c>tributary_NAME</c>. It is created when it does not exist.</summary>
     public string PublicationName
     {

@@ -10,7 +10,8 @@ namespace Tributary.Streaming.Copying;
 /// Whether the binary form of all its types means the same in every database. It does not where it holds object numbers: arrays and composites
 /// of types that initdb or users number (from 10,000 on, src/include/access/transam.h), and the <c>reg…</c> types. <c>aclitem</c> has none.
 /// </param>
-internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, bool IsBinary, long RowsEstimated, long Bytes)
+/// <param name="IsPartitioned">Its rows lie in partitions, which are not copied one by one.</param>
+internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, bool IsBinary, bool IsPartitioned, long RowsEstimated, long Bytes)
 {
     /// <summary>The tables of a publication, largest first, so that the last worker does not end with the largest.</summary>
     public static async Task<IReadOnlyList<CopyTable>> ListAsync(NpgsqlConnection source, string publication, CancellationToken cancellationToken)
@@ -19,7 +20,8 @@ internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, boo
             """
             SELECT p.schemaname::text, p.tablename::text, GREATEST(c.reltuples, 0)::bigint, pg_catalog.pg_table_size(c.oid),
                 COALESCE(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''), '{}'),
-                COALESCE(bool_and(a.atttypid < 10000 AND t.typsend <> 0 AND (e.oid IS NULL OR e.typsend <> 0) AND COALESCE(e.typname, t.typname) !~ '^reg'), true)
+                COALESCE(bool_and(a.atttypid < 10000 AND t.typsend <> 0 AND (e.oid IS NULL OR e.typsend <> 0) AND COALESCE(e.typname, t.typname) !~ '^reg'), true),
+                c.relkind = 'p'
             FROM pg_catalog.pg_publication_tables p
             JOIN pg_catalog.pg_namespace n ON n.nspname = p.schemaname
             JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename
@@ -37,7 +39,7 @@ internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, boo
         {
             tables.Add(new CopyTable(
                 SqlQuoting.Qualified(reader.GetString(0), reader.GetString(1)), [.. reader.GetFieldValue<string[]>(4).Select(SqlQuoting.Identifier)],
-                reader.GetBoolean(5), reader.GetInt64(2), reader.GetInt64(3)));
+                reader.GetBoolean(5), reader.GetBoolean(6), reader.GetInt64(2), reader.GetInt64(3)));
         }
 
         return tables;

@@ -12,7 +12,7 @@ internal static class Publication
     /// <exception cref="StreamException">Kind Configuration: the role may create none, or the one that exists leaves something out.</exception>
     public static async Task EnsureAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
     {
-        if (await FindLackAsync(source, options.PublicationName, cancellationToken) is { } found)
+        if (await FindLackAsync(source, options, cancellationToken) is { } found)
         {
             if (found.Length > 0)
                 throw Unsuitable(options, found);
@@ -44,7 +44,7 @@ internal static class Publication
     static string Mark(StreamOptions options) => $"tributary:{options.Name}";
 
     // Null: there is none of the name. Empty: it lacks nothing.
-    static async Task<string?> FindLackAsync(NpgsqlConnection source, string name, CancellationToken cancellationToken)
+    static async Task<string?> FindLackAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
     {
         // Row filters and column lists exist from Postgres 15 on; read as JSON, their columns may be missing.
         await using var command = new NpgsqlCommand(
@@ -52,18 +52,18 @@ internal static class Publication
             SELECT concat_ws(', ',
                 CASE WHEN NOT p.pubinsert THEN 'it leaves out INSERT' END, CASE WHEN NOT p.pubupdate THEN 'it leaves out UPDATE' END,
                 CASE WHEN NOT p.pubdelete THEN 'it leaves out DELETE' END, CASE WHEN NOT p.pubtruncate THEN 'it leaves out TRUNCATE' END,
-                CASE WHEN pg_catalog.to_jsonb(p) ->> 'pubviaroot' = 'true' THEN 'publish_via_partition_root is on' END,
+                CASE WHEN pg_catalog.to_jsonb(p) ->> 'pubviaroot' <> $2 THEN 'publish_via_partition_root is ' || CASE $2 WHEN 'true' THEN 'off' ELSE 'on' END END,
                 CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND pg_catalog.to_jsonb(r) ->> 'prqual' IS NOT NULL) THEN 'it filters rows' END,
                 CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND pg_catalog.to_jsonb(r) ->> 'prattrs' IS NOT NULL) THEN 'it leaves out columns' END)
             FROM pg_catalog.pg_publication p WHERE p.pubname = $1
             """, source)
-        { Parameters = { new() { Value = name } } };
+        { Parameters = { new() { Value = options.PublicationName }, new() { Value = options.PartitionsViaRoot ? "true" : "false" } } };
         return (string?)await command.ExecuteScalarAsync(cancellationToken);
     }
 
     static StreamException Unsuitable(StreamOptions options, string lack) => new(
         StreamErrorKind.Configuration,
-        $"The source has a publication \"{options.PublicationName}\" that does not send every change: {lack}. " +
+        $"The source has a publication \"{options.PublicationName}\" that does not send every change as the stream needs it: {lack}. " +
         "Nothing was changed. Give the stream another name, or drop that publication if nothing else uses it; the stream then makes its own.");
 
     static async Task<bool> TryCreateAsync(NpgsqlConnection source, StreamOptions options, string what, CancellationToken cancellationToken)
@@ -73,7 +73,7 @@ internal static class Publication
         {
             // Sent as one text, and so in one transaction: without its comment the publication would not be known as ours.
             await ExecuteAsync(
-                source, $"CREATE PUBLICATION {name} FOR {what}; COMMENT ON PUBLICATION {name} IS {SqlQuoting.Literal(Mark(options))}", cancellationToken);
+                source, $"CREATE PUBLICATION {name} FOR {what}{(options.PartitionsViaRoot ? " WITH (publish_via_partition_root = true)" : "")}; COMMENT ON PUBLICATION {name} IS {SqlQuoting.Literal(Mark(options))}", cancellationToken);
             return true;
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InsufficientPrivilege)

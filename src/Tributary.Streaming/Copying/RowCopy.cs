@@ -20,7 +20,7 @@ internal sealed class RowCopy(string sourceConnection, string targetConnection, 
             await ExecuteAsync(source, $"SET TRANSACTION SNAPSHOT '{snapshot}'", cancellationToken);
             await using var writing = await target.BeginTransactionAsync(IsolationLevel.ReadCommitted, cancellationToken);
             // An extension may have put rows of its own into its tables; the source's are all there must be.
-            await ExecuteAsync(target, $"TRUNCATE ONLY {table.Name}", cancellationToken);
+            await ExecuteAsync(target, $"TRUNCATE {(table.IsPartitioned ? "" : "ONLY ")}{table.Name}", cancellationToken);
             var rows = await PassAsync(table, source, target, cancellationToken);
             await fence.RequireAsync(target, cancellationToken);
             await writing.CommitAsync(cancellationToken);
@@ -38,19 +38,21 @@ internal sealed class RowCopy(string sourceConnection, string targetConnection, 
     {
         var columns = table.Columns.Count == 0 ? "" : $" ({string.Join(", ", table.Columns)})";
         var format = table.IsBinary ? "binary" : "text";
-        var copyOut = $"COPY {table.Name}{columns} TO STDOUT (FORMAT {format})";
+        // Postgres copies out of a table that is partitioned only by a query.
+        var from = table.IsPartitioned ? $"(SELECT {string.Join(", ", table.Columns)} FROM {table.Name})" : $"{table.Name}{columns}";
+        var copyOut = $"COPY {from} TO STDOUT (FORMAT {format})";
         var copyIn = $"COPY {table.Name}{columns} FROM STDIN (FORMAT {format})";
         if (table.IsBinary)
         {
-            await using var from = await source.BeginRawBinaryCopyAsync(copyOut, cancellationToken);
-            await using var to = await target.BeginRawBinaryCopyAsync(copyIn, cancellationToken);
-            return await PassAsync(table, from, to, cancellationToken);
+            await using var reader = await source.BeginRawBinaryCopyAsync(copyOut, cancellationToken);
+            await using var writer = await target.BeginRawBinaryCopyAsync(copyIn, cancellationToken);
+            return await PassAsync(table, reader, writer, cancellationToken);
         }
         else
         {
-            using var from = (StreamReader)await source.BeginTextExportAsync(copyOut, cancellationToken);
-            await using var to = (StreamWriter)await target.BeginTextImportAsync(copyIn, cancellationToken);
-            return await PassAsync(table, from.BaseStream, to.BaseStream, cancellationToken);
+            using var reader = (StreamReader)await source.BeginTextExportAsync(copyOut, cancellationToken);
+            await using var writer = (StreamWriter)await target.BeginTextImportAsync(copyIn, cancellationToken);
+            return await PassAsync(table, reader.BaseStream, writer.BaseStream, cancellationToken);
         }
     }
 

@@ -20,7 +20,7 @@ public sealed class TableKindTests
         await stream.SourceAsync("REINDEX TABLE item; ANALYZE item; DELETE FROM item WHERE id > 100 AND id < 150");
         await stream.CatchUpAsync();
 
-        Assert.Equal(new ChangeCounts(2, 50, 49, 0), stream.Pipeline!.Status.Changes);
+        Assert.Equal(new ChangeCounts(2, 50, 49, 0), stream.Pipeline!.Status.Changes with { Schemas = 0 });
         await stream.AssertEqualAsync();
     }
 

@@ -83,8 +83,8 @@ internal sealed class ApplyStatements(RunShape shape, int[] written, int[] found
             $"UPDATE {_table.Only}{_table.Name} AS t SET {Assignments()} FROM (SELECT {Values()} FROM {Rows()}) AS v WHERE {KeyMatches()}",
         RunKind.Delete => $"DELETE FROM {_table.Only}{_table.Name} AS t USING (SELECT {Values()} FROM {Rows()}) AS v WHERE {KeyMatches()}",
         RunKind.UpdateWhole =>
-            $"UPDATE ONLY {_table.Name} AS t SET {Assignments()} FROM (SELECT {Values()} FROM {Rows()}) AS v WHERE t.ctid = {WholeRow()}",
-        _ => $"DELETE FROM ONLY {_table.Name} AS t WHERE t.ctid = {WholeRow()}",
+            $"UPDATE {_table.Only}{_table.Name} AS t SET {Assignments()} FROM (SELECT {Values()} FROM {Rows()}) AS v WHERE {Place("t")} = {WholeRow()}",
+        _ => $"DELETE FROM {_table.Only}{_table.Name} AS t WHERE {Place("t")} = {WholeRow()}",
     };
 
     static bool IsWritten(TargetTable table, int column, RunKind kind) =>
@@ -118,6 +118,14 @@ internal sealed class ApplyStatements(RunShape shape, int[] written, int[] found
             var parameter = Parameter(written.Length + i);
             return $"w.{_table.Columns[column].Name}::text IS NOT DISTINCT FROM {(single ? parameter : $"({parameter})[1]")}::{_table.Columns[column].TypeName}::text";
         });
-        return $"(SELECT w.ctid FROM ONLY {_table.Name} AS w WHERE {string.Join(" AND ", conditions)} LIMIT 1)";
+        return $"(SELECT {Place("w", inRow: false)} FROM {_table.Only}{_table.Name} AS w WHERE {string.Join(" AND ", conditions)} LIMIT 1)";
+    }
+
+    // A place is unique within one partition only. Where there are none it stands alone, since only then the server goes straight to it.
+    string Place(string row, bool inRow = true)
+    {
+        if (_table.Only.Length > 0)
+            return $"{row}.ctid";
+        return inRow ? $"({row}.tableoid, {row}.ctid)" : $"{row}.tableoid, {row}.ctid";
     }
 }
