@@ -4,11 +4,11 @@ using Tributary.Load.Create;
 using Tributary.Load.Decode;
 using Tributary.Load.HugeTx;
 using Tributary.Load.Kill;
-using Tributary.Load.Lag;
+using Tributary.Load.Latency;
 using Tributary.Postgres.Programs;
 
 IBenchmark[] benchmarks =
-    [new CreateBenchmark(), new LagBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark()];
+    [new CreateBenchmark(), new LatencyBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

@@ -1,5 +1,5 @@
 using System.Globalization;
-using Tributary.Load.Lag;
+using Tributary.Load.Latency;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Load.HugeTx;

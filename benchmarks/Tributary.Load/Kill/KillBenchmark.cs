@@ -1,6 +1,6 @@
 using System.Diagnostics;
 using Npgsql;
-using Tributary.Load.Lag;
+using Tributary.Load.Latency;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Load.Kill;

@@ -1,6 +1,6 @@
 using Tributary.Postgres.Programs;
 
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>Postgres's own logical replication: <c>CREATE SUBSCRIPTION</c> with its defaults.</summary>
 sealed class NativeSubscription(PostgresServer production, PostgresServer replica) : IReplicator

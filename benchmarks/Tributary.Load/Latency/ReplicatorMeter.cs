@@ -1,4 +1,4 @@
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>What a replicator's processes cost over a while.</summary>
 sealed class ReplicatorMeter

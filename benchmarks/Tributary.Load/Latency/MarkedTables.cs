@@ -1,6 +1,6 @@
 using Npgsql;
 
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>What is replicated: each transaction adds an order and raises its writer's mark, by which the replica tells how far it has come.</summary>
 static class MarkedTables

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Npgsql;
 
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>Notes when each transaction is first visible in a replica: a prepared query of four rows, asked anew within a millisecond.</summary>
 sealed class ReplicaWatch

@@ -1,6 +1,6 @@
 using Tributary.Postgres.Programs;
 
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>Tributary's stream from production to a replica of its own.</summary>
 sealed class TributaryStream(PostgresServer production, PostgresServer replica, TributaryServer tributary) : IReplicator

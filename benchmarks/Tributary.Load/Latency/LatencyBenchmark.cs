@@ -1,25 +1,25 @@
 using Tributary.Postgres.Programs;
 
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>
 /// How long after its commit on production a transaction is visible in a replica, against Postgres's own subscription: the same production,
 /// the same transactions at the same time, a replica server for each, watched in the same way.
 /// 1. Start production, two replicas and both replicators. 2. Write at each rate and watch. 3. Compare.
 /// </summary>
-sealed class LagBenchmark : IBenchmark
+sealed class LatencyBenchmark : IBenchmark
 {
-    const double GoalMs = 250;
+    const double GoalMs = 15;
 
     // The first seconds warm plans and caches; their figures are thrown away.
     static readonly Load WarmUp = new(50, TimeSpan.FromSeconds(5));
-    static readonly Load[] Loads = [new(50, TimeSpan.FromSeconds(20)), new(500, TimeSpan.FromSeconds(20))];
+    static readonly Load[] Loads = [new(50, TimeSpan.FromSeconds(20)), new(1000, Seconds("TRIBUTARY_LATENCY_SECONDS", 60))];
 
-    public string Name => "lag";
+    public string Name => "latency";
 
     public string Work => "Time from a commit on production to the transaction's sight in the replica";
 
-    public RatioGoal Goal => new("our p99 / native subscription's p99, at the worse rate", 2.0, LowerIsBetter: true);
+    public RatioGoal Goal => new($"our p99 at {Loads[^1].PerSecond} tps / {GoalMs:0} ms", 1.0, LowerIsBetter: true);
 
     public async Task<BenchmarkOutcome> RunAsync(CancellationToken cancellationToken)
     {
@@ -42,13 +42,15 @@ sealed class LagBenchmark : IBenchmark
             results.Add(await RunLoadAsync(production, replicators, load, countsFrom: 1_000_000 * (results.Count + 1), cancellationToken));
 
         // Step 3: Compare.
-        var worstMs = results.Max(static pair => pair[0].Lag.P99);
         return new BenchmarkOutcome(
             [.. results.SelectMany(static pair => pair).Select(static result => result.Measurement)],
-            results.Max(static pair => pair[0].Lag.P99 / pair[1].Lag.P99),
+            results[^1][0].Lag.P99 / GoalMs,
             $"{MarkedTables.Writers} writers, an insert and an update each time, fsync on; CPU in each second and memory of all processes that replicate; PostgreSQL {installation.Major}; "
-                + $"{Environment.ProcessorCount} cores. Our p99 at most {GoalMs:0} ms: {(worstMs <= GoalMs ? "yes" : "no")}, {worstMs:0.0} ms");
+                + $"{Environment.ProcessorCount} cores. Our p99 over the subscription's: {string.Join(", ", results.Select(static pair => $"{pair[0].Lag.P99 / pair[1].Lag.P99:0.00}"))}");
     }
+
+    static TimeSpan Seconds(string variable, int standard) =>
+        TimeSpan.FromSeconds(int.TryParse(Environment.GetEnvironmentVariable(variable), out var seconds) && seconds > 0 ? seconds : standard);
 
     static async Task<Result[]> RunLoadAsync(
         PostgresServer production, IReadOnlyList<IReplicator> replicators, Load load, long countsFrom, CancellationToken cancellationToken)

@@ -1,4 +1,4 @@
-namespace Tributary.Load.Lag;
+namespace Tributary.Load.Latency;
 
 /// <summary>A way to keep a replica of production.</summary>
 interface IReplicator : IAsyncDisposable
