@@ -92,7 +92,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
 DECLARE
     columns text;
     head jsonb;
-    piece text := '';
+    piece text[] := '{}';
+    size bigint := 0;
     item text;
 BEGIN
     -- format prints by the type's output function; a cast to text could be a user's function.
@@ -101,14 +102,17 @@ BEGIN
             'columns', COALESCE(jsonb_agg(quote_ident(a.attname) ORDER BY a.attnum), '[]'), 'types', COALESCE(jsonb_agg(format_type(a.atttypid, a.atttypmod) ORDER BY a.attnum), '[]'))
     INTO columns, head FROM pg_attribute a WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
     FOR item IN EXECUTE format('SELECT to_jsonb(ARRAY[%s]::text[])::text FROM ONLY %s', columns, relation::regclass) LOOP
-        piece := piece || CASE piece WHEN '' THEN '' ELSE ',' END || item;
-        IF length(piece) >= chunk_max THEN
-            PERFORM pg_logical_emit_message(true, 'tributary.ddl', rtrim(head::text, '}') || ', "rows": [' || piece || ']}');
-            piece := '';
+        -- An array grows in place; a text would be copied with each row.
+        piece := piece || item;
+        size := size + length(item);
+        IF size >= chunk_max THEN
+            PERFORM pg_logical_emit_message(true, 'tributary.ddl', rtrim(head::text, '}') || ', "rows": [' || array_to_string(piece, ',') || ']}');
+            piece := '{}';
+            size := 0;
         END IF;
     END LOOP;
-    IF piece <> '' THEN
-        PERFORM pg_logical_emit_message(true, 'tributary.ddl', rtrim(head::text, '}') || ', "rows": [' || piece || ']}');
+    IF size > 0 THEN
+        PERFORM pg_logical_emit_message(true, 'tributary.ddl', rtrim(head::text, '}') || ', "rows": [' || array_to_string(piece, ',') || ']}');
     END IF;
 END
 $f$;
