@@ -9,14 +9,17 @@ namespace Tributary.Load.Decode;
 /// </summary>
 static class MixedChanges
 {
-    public const long Rows = Writers * (long)CyclesEach * RowsInCycle;
+    public static long Rows => Writers * (long)CyclesEach * RowsInCycle;
+
     public const string Publication = "decoded";
     public const string BaseSlot = "decode_base";
 
     const int Writers = 2;
-    const int CyclesEach = 3_334;
     const int RowsInCycle = 300;
     const int AccountsEach = 50_000;
+
+    // Two million rows; fewer for a quick look.
+    static readonly int CyclesEach = int.TryParse(Environment.GetEnvironmentVariable("TRIBUTARY_DECODE_CYCLES"), out var cycles) ? cycles : 3_334;
 
     const string Tables =
         """

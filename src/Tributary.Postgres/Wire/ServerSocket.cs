@@ -4,14 +4,14 @@ using System.Runtime.InteropServices;
 
 namespace Tributary.Postgres.Wire;
 
-/// <summary>Connects to where a URL points: TCP, or a Unix socket when the host is a folder.</summary>
+/// <summary>
+/// Connects to where a URL points: TCP, or a Unix socket when the host is a folder. The receive buffer's size is left to the kernel, which lets it
+/// grow with the distance; a fixed one would bound the rate over a long link.
+/// </summary>
 public static class ServerSocket
 {
     const int TcpKeepAliveSeconds = 15;
     const int TcpUserTimeout = 18; // TCP_USER_TIMEOUT in linux/tcp.h.
-
-    // A burst of rows waits in the kernel while a batch is decoded, so that the server's sends do not stall.
-    const int ReceiveBufferBytes = 1 << 20;
 
     /// <exception cref="SocketException">Nobody answers there, or the name is unknown.</exception>
     public static async Task<Socket> ConnectAsync(PostgresUrl url, TimeSpan unacknowledgedMax, CancellationToken cancellationToken)
@@ -23,7 +23,6 @@ public static class ServerSocket
             : new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
-            socket.ReceiveBufferSize = ReceiveBufferBytes;
             if (isUnix)
             {
                 await socket.ConnectAsync(new UnixDomainSocketEndPoint(Path.Combine(url.Host, $".s.PGSQL.{url.Port}")), cancellationToken);

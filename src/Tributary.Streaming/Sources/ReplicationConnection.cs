@@ -33,6 +33,7 @@ internal sealed class ReplicationConnection : IAsyncDisposable
     readonly TimeSpan _feedbackInterval;
     readonly TimeProvider _time;
     readonly ReplicationProgress _progress;
+    readonly ReceivePacing _pacing;
     FeedbackLoop? _feedback;
     CancellationTokenSource? _reading;
 
@@ -43,6 +44,7 @@ internal sealed class ReplicationConnection : IAsyncDisposable
         _feedbackInterval = feedbackInterval;
         _time = time;
         _progress = new ReplicationProgress(time);
+        _pacing = new ReceivePacing(time);
     }
 
     public int ServerMajor => _session.ServerMajor;
@@ -129,7 +131,10 @@ internal sealed class ReplicationConnection : IAsyncDisposable
         _progress.BeginWait();
         try
         {
-            await _session.Channel.ReceiveAsync(_reading!.Token);
+            if (_pacing.IsBurst)
+                await Task.Delay(ReceivePacing.Pause, _time, _reading!.Token);
+            var received = await _session.Channel.ReceiveAsync(_reading!.Token);
+            _pacing.Received(received, isFull: received > MessageChannel.BufferBytes / 2);
         }
         catch (OperationCanceledException) when (_feedback!.Failure is { } failure)
         {
