@@ -31,7 +31,10 @@ internal sealed class ReceivePacing(TimeProvider time)
     {
         var now = time.GetTimestamp();
         if (IsBurst)
+        {
             IsBurst = bytes >= BurstBytes && !isFull;
+            _quick = 0;
+        }
         else
         {
             _quick = isFull || time.GetElapsedTime(_last, now) < Quick ? _quick + 1 : 0;
