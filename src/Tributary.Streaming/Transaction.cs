@@ -100,7 +100,13 @@ public sealed class Transaction : IDisposable
         _spooled?.Dispose();
     }
 
-    internal void Add(Change change) => _changes.Add(change);
+    internal void Add(Change change)
+    {
+        if (change.Schema is { } schema)
+            AddSchema(schema);
+        else
+            _changes.Add(change);
+    }
 
     /// <summary>
     /// Adds a change of the schema. The rows that a command such as CREATE TABLE AS writes come before the message that describes the command,
