@@ -78,7 +78,7 @@ internal static class SourceChecks
         {
             findings.Add(new StreamFinding(
                 FindingSeverity.Note, subject,
-                $"the role {options.Source.User} is no superuser and may create no event triggers: commands that change the schema are carried only as far as the messages of rows show them",
+                $"the role {options.Source.User} is no superuser and may create no event triggers: the stream stops with an error at the first row of a table whose columns have changed",
                 "Use a superuser at the source if all of them are to be carried."));
         }
     }

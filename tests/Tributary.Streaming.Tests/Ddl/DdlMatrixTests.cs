@@ -163,8 +163,8 @@ public sealed partial class DdlMatrixTests
             # What becomes of each command that changes the schema
 
             This page is written by `DdlMatrixTests`, which runs every line against real servers, with rows before and after, and compares both sides by
-            `pg_dump` and row by row. It holds for a source with event triggers: PostgreSQL 14 or later, streamed by a superuser. Without them only what the
-            rows' own descriptions show is carried: columns that are added, dropped, renamed or get another type.
+            `pg_dump` and row by row. It holds for a source with event triggers: PostgreSQL 14 or later, streamed by a superuser. Without them no
+            command is carried, and the stream stops at the first row of a table whose columns have changed.
 
             *carried*: the target is the same afterwards. *reported*: it is not, and the stream says so with the position, in its status, its log and the
             target's table `tributary.schema_report`. *not visible*: no event trigger sees the command, so nothing is said.

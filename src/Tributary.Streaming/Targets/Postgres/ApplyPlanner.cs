@@ -48,16 +48,6 @@ internal sealed class ApplyPlanner(bool inOrder)
         _runs.Add(run);
     }
 
-    /// <summary>Everything before is written before, whatever its table; the caller plans what follows only after the change has been made.</summary>
-    public void AddSchemaChange(LocatedChange located)
-    {
-        IsBarrier = true;
-        Complete();
-        var run = new ApplyRun(new RunShape(null, RunKind.Schema, ""));
-        run.Rows.Add(new ApplyRow(default, default, located));
-        _runs.Add(run);
-    }
-
     /// <summary>The runs in the order in which they are to be executed.</summary>
     public IReadOnlyList<ApplyRun> Complete()
     {

@@ -17,13 +17,10 @@ internal enum RunKind
     UpdateWhole,
     DeleteWhole,
     Truncate,
-
-    /// <summary>A change of the schema, alone: what is before it is executed first, and what is known of tables is read again after it.</summary>
-    Schema,
 }
 
 /// <summary>What two rows must share to be written by one statement.</summary>
-/// <param name="Table">Null for a change of the schema.</param>
+/// <param name="Table">Null for a truncation, which names several.</param>
 /// <param name="Columns">The columns that are written, as a text of their indexes; empty for all, the usual case.</param>
 internal readonly record struct RunShape(TargetTable? Table, RunKind Kind, string Columns);
 

@@ -27,11 +27,9 @@ internal sealed class TargetTables(NpgsqlConnection connection)
         {
             var change = changes[i];
             var located = new LocatedChange(change, commitEndLsn, first + i);
+            // Such a transaction is written alone, by SchemaTransaction; passed over here, the command would be lost without a word.
             if (change.Kind == ChangeKind.Schema)
-            {
-                planner.AddSchemaChange(located);
-                continue;
-            }
+                throw new InvalidOperationException($"A change of the schema came among rows: {located}.");
 
             var table = TryGet(change.Table) ?? await LoadAsync(change.Table, located, cancellationToken);
             if (change.Truncation is not { } truncation)
