@@ -29,7 +29,7 @@ internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, boo
             LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
             LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
             WHERE p.pubname = $1 AND p.schemaname <> 'tributary'
-            GROUP BY c.oid, p.schemaname, p.tablename, c.reltuples
+            GROUP BY c.oid, p.schemaname, p.tablename, c.reltuples, c.relkind
             ORDER BY 4 DESC
             """, source)
         { Parameters = { new() { Value = publication } } };
