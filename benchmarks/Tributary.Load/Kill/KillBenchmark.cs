@@ -74,6 +74,8 @@ sealed class KillBenchmark : IBenchmark
 
         // Step 5: the last reset is carried too.
         await CompareAsync(source, target, folder.Path, cancellationToken);
+        if (streamed == 0 || watch.Reads == 0)
+            throw new ChildProcessException("No kill met the stream, or nobody looked at the target meanwhile, so the run says nothing.");
         return Outcome(installation, watch, transactions, streamed, pause);
     }
 
@@ -118,13 +120,14 @@ sealed class KillBenchmark : IBenchmark
             Console.WriteLine($"{string.Join(", ", comparison.Tables)}: {comparison.Lost} rows lost, {comparison.Doubled} doubled");
     }
 
-    // Commits are applied in order, so what was committed before the mark is there once the mark is.
+    // Commits are applied in order, so what was committed before the mark is there once the mark is. A mark that came with the copy is not enough:
+    // killed then, the program would copy again, and no kill would ever meet the stream.
     async Task CatchUpAsync(KilledProgram program, PostgresServer source, PostgresServer target, CancellationToken cancellationToken)
     {
         var mark = ++_markers;
         await MarkedTables.ExecuteAsync(source.ConnectionString(), $"UPDATE marker SET n = {mark}", cancellationToken);
         var started = Stopwatch.GetTimestamp();
-        while (await MarkAsync(target, cancellationToken) != mark)
+        while (await MarkAsync(target, cancellationToken) != mark || await PositionAsync(target, cancellationToken) is null)
         {
             program.RequireRunning();
             if (Stopwatch.GetElapsedTime(started) > CatchUpTimeout)
