@@ -21,6 +21,7 @@ internal sealed class FeedbackLoop : IAsyncDisposable
     readonly CancellationTokenSource _lost = new();
     readonly ITimer _timer;
     readonly Task _running;
+    volatile bool _asks;
 
     /// <param name="silenceMax">How long the server may say nothing while it is being waited for.</param>
     public FeedbackLoop(MessageChannel channel, ReplicationProgress progress, TimeSpan interval, TimeSpan silenceMax, TimeProvider time)
@@ -49,6 +50,16 @@ internal sealed class FeedbackLoop : IAsyncDisposable
         {
             // One is due already, and it will tell the newest positions.
         }
+    }
+
+    /// <summary>
+    /// Sends the next message now and asks for the server's position. Of itself a server tells it rarely to a reader that has taken everything
+    /// (WalSndWaitForWal in src/backend/replication/walsender.c).
+    /// </summary>
+    public void Ask()
+    {
+        _asks = true;
+        Hurry();
     }
 
     /// <summary>Stops the clock and tells the last positions if the link still takes them.</summary>
@@ -86,7 +97,9 @@ internal sealed class FeedbackLoop : IAsyncDisposable
                 var silence = _progress.Silence;
                 if (silence > _silenceMax)
                     throw new TimeoutException($"The source has not answered for {silence.TotalSeconds:0} s.");
-                await _channel.WriteAsync(Message(askForAnswer: silence > _silenceMax / 2), _stop.Token);
+                var asks = _asks;
+                _asks = false;
+                await _channel.WriteAsync(Message(askForAnswer: asks || silence > _silenceMax / 2), _stop.Token);
             }
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)

@@ -149,6 +149,9 @@ internal sealed class ReplicationConnection : IAsyncDisposable
     /// <summary>What the server may forget; never moves back. It goes out with the next feedback.</summary>
     public void ConfirmFlushed(Lsn lsn) => _progress.Flush(lsn);
 
+    /// <summary>Asks the server how far it is; the answer shows in <see cref="LastReceivedLsn"/>.</summary>
+    public void AskForPosition() => _feedback?.Ask();
+
     public async ValueTask DisposeAsync()
     {
         if (_feedback is { } feedback)

@@ -72,6 +72,24 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 
     public async Task<Lsn?> BeatAsync(CancellationToken cancellationToken)
     {
+        var written = await WriteMessageAsync(cancellationToken);
+        if (written is null)
+            Opened.AskForPosition(); // Without messages of our own only the server's keep-alives let an idle slot move on.
+        return written;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (_replication is not null)
+            await _replication.DisposeAsync();
+        if (_queries is not null)
+            await _queries.DisposeAsync();
+    }
+
+    ReplicationConnection Opened => _replication ?? throw new InvalidOperationException("The source has not been opened.");
+
+    async Task<Lsn?> WriteMessageAsync(CancellationToken cancellationToken)
+    {
         // pgoutput passes messages on from Postgres 14 on: https://www.postgresql.org/docs/14/release-14.html
         if (Opened.ServerMajor < 14)
             return null;
@@ -90,16 +108,6 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
             return null;
         }
     }
-
-    public async ValueTask DisposeAsync()
-    {
-        if (_replication is not null)
-            await _replication.DisposeAsync();
-        if (_queries is not null)
-            await _queries.DisposeAsync();
-    }
-
-    ReplicationConnection Opened => _replication ?? throw new InvalidOperationException("The source has not been opened.");
 
     async Task<SourceIdentity> IdentifyAsync(CancellationToken cancellationToken)
     {

@@ -182,7 +182,8 @@ internal sealed class TransactionAssembler : IDisposable
                 _memory = new Transaction(_xid);
                 return new SourceEvent(SourceEventKind.Entered, boundary.Lsn, null, _xid);
             case PgOutputKind.Commit when _xid != 0:
-                return await CommitAsync(TakeCurrent(), boundary with { Xid = _xid }, cancellationToken);
+                boundary = boundary with { Xid = _xid }; // Before it is taken, which forgets it: a Commit message does not name its transaction.
+                return await CommitAsync(TakeCurrent(), boundary, cancellationToken);
             case PgOutputKind.Prepare when _xid == boundary.Xid:
                 Hold(boundary, _spooled ?? await MoveToSpoolAsync(_memory!, cancellationToken));
                 TakeCurrent();
