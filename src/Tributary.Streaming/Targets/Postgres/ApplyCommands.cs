@@ -54,11 +54,11 @@ internal sealed class ApplyCommands(long commandBytesMax)
         for (var row = first; row < run.Rows.Count; row++)
         {
             var image = run.Rows[row];
-            if (row > first && (columns.Length == 0 || bytes >= commandBytesMax || !Takes(run.Shape.Table!, image, layout, columns)))
+            if (row > first && (columns.Length == 0 || bytes >= commandBytesMax || !Takes(run.Shape.Table, image, layout, columns)))
                 return row - first;
             bytes += AddRow(image.New, layout.Written, columns.AsSpan(0, layout.Written.Length));
             bytes += AddRow(image.Key, layout.Found, columns.AsSpan(layout.Written.Length));
-            if (row == first && NeedsSingle(layout, run.Shape.Table!, columns))
+            if (row == first && NeedsSingle(layout, run.Shape.Table, columns))
                 return 1;
         }
 
@@ -122,7 +122,7 @@ internal sealed class ApplyCommands(long commandBytesMax)
         var command = new NpgsqlBatchCommand(sql);
         for (var i = 0; i < columns.Length; i++)
         {
-            var elementTypeId = formats[i] == 't' ? TextTypeId : shape.Table!.Columns[layout.Column(i)].TypeId;
+            var elementTypeId = formats[i] == 't' ? TextTypeId : shape.Table.Columns[layout.Column(i)].TypeId;
             command.Parameters.Add(new NpgsqlParameter<WireValue> { TypedValue = single ? columns[i].ToSingle() : columns[i].ToArray(elementTypeId) });
         }
 

@@ -20,9 +20,9 @@ internal enum RunKind
 }
 
 /// <summary>What two rows must share to be written by one statement.</summary>
-/// <param name="Table">Null for a truncation, which names several.</param>
+/// <param name="Table">For a truncation the first of its tables.</param>
 /// <param name="Columns">The columns that are written, as a text of their indexes; empty for all, the usual case.</param>
-internal readonly record struct RunShape(TargetTable? Table, RunKind Kind, string Columns);
+internal readonly record struct RunShape(TargetTable Table, RunKind Kind, string Columns);
 
 /// <summary>What one statement or one COPY writes. No two of its rows are the same row of the table.</summary>
 internal sealed class ApplyRun(RunShape shape)

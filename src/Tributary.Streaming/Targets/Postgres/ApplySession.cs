@@ -67,7 +67,7 @@ internal sealed class ApplySession(NpgsqlConnection connection, StreamOptions op
     public async Task<long> WriteAsync(
         IReadOnlyList<ApplyRun> runs, Lsn position, DateTimeOffset commitTime, long epoch, CancellationToken cancellationToken)
     {
-        if (runs.Any(run => run.Shape.Kind == RunKind.Insert && run.Rows.Count >= options.CopyRowsMin && run.Shape.Table!.MayCopy))
+        if (runs.Any(run => run.Shape.Kind == RunKind.Insert && run.Rows.Count >= options.CopyRowsMin && run.Shape.Table.MayCopy))
         {
             await BeginAsync(lockTimeout: null, cancellationToken);
             var missing = await ApplyAsync(runs, cancellationToken);

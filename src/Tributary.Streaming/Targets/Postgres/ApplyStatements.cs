@@ -15,7 +15,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// <param name="single">Whether a parameter is one value instead of an array.</param>
 internal sealed class ApplyStatements(RunShape shape, int[] written, int[] found, string formats, bool single)
 {
-    readonly TargetTable _table = shape.Table!;
+    readonly TargetTable _table = shape.Table;
 
     /// <summary>The columns of an update that it writes, as a <see cref="RunShape"/> names them; null when there are none.</summary>
     public static string? WrittenColumns(TargetTable table, RowImage row, RunKind kind)
@@ -50,7 +50,7 @@ internal sealed class ApplyStatements(RunShape shape, int[] written, int[] found
 
     public static int[] Written(RunShape shape)
     {
-        var table = shape.Table!;
+        var table = shape.Table;
         if (shape.Kind is RunKind.Delete or RunKind.DeleteWhole)
             return [];
         if (shape.Columns.Length > 0)
@@ -61,8 +61,8 @@ internal sealed class ApplyStatements(RunShape shape, int[] written, int[] found
     public static int[] Found(RunShape shape) => shape.Kind switch
     {
         RunKind.Insert => [],
-        RunKind.UpdateWhole or RunKind.DeleteWhole => [.. Enumerable.Range(0, shape.Table!.Columns.Length).Where(i => !shape.Table.Columns[i].IsGenerated)],
-        _ => shape.Table!.KeyColumns,
+        RunKind.UpdateWhole or RunKind.DeleteWhole => [.. Enumerable.Range(0, shape.Table.Columns.Length).Where(i => !shape.Table.Columns[i].IsGenerated)],
+        _ => shape.Table.KeyColumns,
     };
 
     // All tables that the source emptied are named, so CASCADE could only reach tables that the source does not have.

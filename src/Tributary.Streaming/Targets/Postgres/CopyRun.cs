@@ -20,7 +20,7 @@ internal static class CopyRun
     /// <summary>The form that all values have; null when they are of both, or when the table cannot be copied into.</summary>
     public static ValueKind? Format(ApplyRun run, int[] columns, int rowsMin)
     {
-        if (run.Shape.Kind != RunKind.Insert || run.Rows.Count < rowsMin || columns.Length == 0 || !run.Shape.Table!.MayCopy)
+        if (run.Shape.Kind != RunKind.Insert || run.Rows.Count < rowsMin || columns.Length == 0 || !run.Shape.Table.MayCopy)
             return null;
         ValueKind? format = null;
         foreach (var row in run.Rows)
@@ -41,7 +41,7 @@ internal static class CopyRun
 
     public static async Task WriteAsync(NpgsqlConnection connection, ApplyRun run, int[] columns, ValueKind format, CancellationToken cancellationToken)
     {
-        await using var copy = await BeginAsync(connection, ApplyStatements.Copy(run.Shape.Table!, columns, format), format, cancellationToken);
+        await using var copy = await BeginAsync(connection, ApplyStatements.Copy(run.Shape.Table, columns, format), format, cancellationToken);
         try
         {
             var chunk = new ArrayBufferWriter<byte>(ChunkBytes);
