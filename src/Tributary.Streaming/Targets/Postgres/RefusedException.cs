@@ -30,7 +30,7 @@ internal sealed class RefusedException(PostgresException refusal, ApplyRun? run,
         var constraint = refusal.ConstraintName is { } rule ? $", constraint {SqlQuoting.Identifier(rule)}" : "";
         return new StreamException(
             IsData ? StreamErrorKind.Data : StreamErrorKind.Target,
-            $"The target refuses {Describe(run.Shape.Kind)} table {run.Shape.Table?.Name}{column}{constraint} with SQLSTATE {refusal.SqlState} " +
+            $"The target refuses {Describe(run.Shape.Kind)} table {run.Shape.Table.Name}{column}{constraint} with SQLSTATE {refusal.SqlState} " +
             $"(https://www.postgresql.org/docs/current/errcodes-appendix.html). Position: {run.Rows[row].Located}. " +
             "Mend the target, then start the stream again; it goes on where it stopped.");
     }
