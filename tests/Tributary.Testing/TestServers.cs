@@ -7,7 +7,7 @@ namespace Tributary.Testing;
 
 /// <summary>
 /// Real Postgres servers for tests. One server a test assembly is shared through <see cref="SharedAsync"/>; a test makes its own database in it,
-/// so that tests do not see each other. Servers end with the test process.
+/// so that tests do not see each other. <see cref="TestRun"/> ends them after the last test, and the kernel where the process ends earlier.
 /// </summary>
 public static class TestServers
 {
@@ -33,6 +33,16 @@ public static class TestServers
             installation, TestFolder.New("pg"),
             ["shared_buffers = 32MB", "synchronous_commit = off", "max_connections = 100", "fsync = off", .. settings],
             TestContext.Current.CancellationToken);
+
+    /// <summary>Ends the servers that tests of the assembly shared. One that failed to start has nothing to end.</summary>
+    internal static async Task StopSharedAsync()
+    {
+        foreach (var started in ByMajor.Values.Append(Shared).Where(server => server.IsValueCreated).Select(server => server.Value))
+        {
+            if (started.IsCompletedSuccessfully)
+                await (await started).DisposeAsync();
+        }
+    }
 
     static Task<PostgresServer> StartMajorAsync(int major)
     {
