@@ -8,6 +8,9 @@ public interface ISource : IAsyncDisposable
     /// <summary>The newest position heard of, keep-alives included. It must be read before asking whether anything is in flight.</summary>
     Lsn LastReceivedLsn { get; }
 
+    /// <summary>Bytes of large transactions that wait on disk now.</summary>
+    long SpoolBytes { get; }
+
     /// <summary>Connects and says who the source is.</summary>
     Task<SourceIdentity> OpenAsync(CancellationToken cancellationToken);
 

@@ -17,8 +17,7 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     long _missingRows;
     int _reconnections;
     long _batches;
-    long _spoolBytes;
-    Func<(long Transactions, long Bytes)>? _inFlight;
+    Func<InFlightStatus>? _inFlight;
     Lsn _confirmed;
     Lsn _source;
     string? _lastError;
@@ -31,11 +30,10 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
         {
             var percentiles = lag.Percentiles(time.GetUtcNow(), 0.50, 0.99);
             var lagBytes = Math.Max(0, Lsn.Max(_source, _confirmed) - _confirmed);
-            var (transactions, bytes) = _inFlight?.Invoke() ?? (0, 0);
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
                 percentiles[0], percentiles[1], _missingRows, _reconnections, _batches,
-                new InFlightStatus(transactions, bytes, _spoolBytes), _lastError, _schemaChanges, _schemaReports, [.. _lastReports]);
+                _inFlight?.Invoke() ?? new InFlightStatus(0, 0, 0), _lastError, _schemaChanges, _schemaReports, [.. _lastReports]);
         }
     }
 
@@ -73,17 +71,10 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     }
 
     /// <param name="usage">Asked with each snapshot; null when no session streams.</param>
-    public void InFlight(Func<(long Transactions, long Bytes)>? usage)
+    public void InFlight(Func<InFlightStatus>? usage)
     {
         lock (_lock)
             _inFlight = usage;
-    }
-
-    /// <summary>Bytes of large transactions that are on disk now.</summary>
-    public void Spooled(long bytes)
-    {
-        lock (_lock)
-            _spoolBytes = bytes;
     }
 
     public void Written(TransactionBatch batch, WriteOutcome outcome)

@@ -138,7 +138,11 @@ public sealed class StreamPipeline
         });
         var queue = new TransactionQueue(_options);
         var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
-        _board.InFlight(() => queue.Usage);
+        _board.InFlight(() =>
+        {
+            var (transactions, bytes) = queue.Usage;
+            return new InFlightStatus(transactions, bytes, source.SpoolBytes);
+        });
         Task[] loops =
         [
             ReadLoopAsync(source, queue, tracker, eager, position, session.Token),

@@ -114,6 +114,7 @@ public sealed class LargeTransactionTests
             await stream.CatchUpAsync();
         }
 
+        await stream.WaitAsync(status => status.InFlight.SpoolBytes > 1_000_000);
         Assert.Equal(1000L, await StreamHarness.ScalarAsync(stream.Target, "SELECT count(*) FROM item"));
         await RunAsync(second, "ROLLBACK");
         await RunAsync(third, "UPDATE item SET n = 33 WHERE id > 30000; COMMIT");
@@ -122,6 +123,7 @@ public sealed class LargeTransactionTests
 
         await stream.AssertEqualAsync();
         await StreamHarness.UntilAsync(() => Task.FromResult(SpoolFiles(stream).Length == 0));
+        await stream.WaitAsync(status => status.InFlight.SpoolBytes == 0);
     }
 
     [Fact]

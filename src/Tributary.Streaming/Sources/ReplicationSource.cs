@@ -17,9 +17,12 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
     DdlMessages _ddl = DdlMessages.None;
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
+    TransactionAssembler? _assembler;
     bool _isStandby;
 
     public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
+
+    public long SpoolBytes => _assembler?.SpoolBytes ?? 0;
 
     public async Task<SourceIdentity> OpenAsync(CancellationToken cancellationToken)
     {
@@ -52,7 +55,7 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         ConfirmFlushed(after);
         var binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
         await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
-        using var assembler = new TransactionAssembler(options, after, _ddl.While(binary));
+        using var assembler = _assembler = new TransactionAssembler(options, after, _ddl.While(binary));
         assembler.Prepare();
         while (true)
         {

@@ -44,6 +44,9 @@ internal sealed class TransactionAssembler : IDisposable
     }
 
     /// <summary>Removes what an earlier process has left in the spool. To be called before the first message.</summary>
+    /// <summary>Bytes on disk now; safe from any thread.</summary>
+    public long SpoolBytes => _folder.Bytes;
+
     public void Prepare() => _folder.Clean();
 
     /// <param name="bytes">Read before the call returns, even where the answer is still to come.</param>
