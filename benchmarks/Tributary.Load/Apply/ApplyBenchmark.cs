@@ -13,7 +13,9 @@ namespace Tributary.Load.Apply;
 /// </summary>
 sealed class ApplyBenchmark : IBenchmark
 {
-    static readonly int[] Sizes = [1, 10, 100];
+    // One of them alone, for a profile.
+    static readonly int[] Sizes = Environment.GetEnvironmentVariable("TRIBUTARY_BENCH_SIZE") is { } size ? [int.Parse(size, CultureInfo.InvariantCulture)] : [1, 10, 100];
+
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
     static readonly TimeSpan MeterInterval = TimeSpan.FromMilliseconds(500);
     static readonly TimeSpan Deadline = TimeSpan.FromMinutes(10);

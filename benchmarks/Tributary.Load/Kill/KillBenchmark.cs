@@ -47,7 +47,8 @@ sealed class KillBenchmark : IBenchmark
         Console.WriteLine($"kill --iterations {_options.Iterations} --seed {_options.Seed} --compare-every {_options.CompareEvery} --pause {_options.Pause}");
         var installation = PostgresInstallation.FindNewest();
         using var folder = new ScratchFolder("kill");
-        await using var source = await PostgresServer.CreateAsync(installation, folder.Below("source"), ["wal_level = logical", "fsync = off"], cancellationToken);
+        // The writers take locks in any order, and a second of waiting in each circle would leave little load.
+        await using var source = await PostgresServer.CreateAsync(installation, folder.Below("source"), ["wal_level = logical", "fsync = off", "deadlock_timeout = 10ms"], cancellationToken);
         await using var target = await PostgresServer.CreateAsync(installation, folder.Below("target"), ["fsync = off"], cancellationToken);
         await MarkedTables.ExecuteAsync(source.ConnectionString(), KillWorkload.Schema, cancellationToken);
         await using var watch = InvariantWatch.Start(target.ConnectionString());
@@ -55,7 +56,7 @@ sealed class KillBenchmark : IBenchmark
         var (transactions, streamed) = (0L, 0);
         for (var done = 0; done < _options.Iterations;)
         {
-            await using (var load = KillWorkload.Start(source.ConnectionString(), Writers, _options.Seed + (1000 * done)))
+            await using (var load = KillWorkload.Start(source.ConnectionString(), Writers, _options.Seed + (1000 * done), reshapes: true))
             {
                 // Step 2.
                 for (var last = Math.Min(_options.Iterations, done + _options.CompareEvery); done < last; done++)
