@@ -115,7 +115,8 @@ public sealed class ServerSession : IAsyncDisposable
     static async Task<ServerSession> OpenOnceAsync(PostgresUrl url, bool tls, SessionParameters parameters, CancellationToken cancellationToken)
     {
         // Step 1.
-        Stream stream = new NetworkStream(await ServerSocket.ConnectAsync(url, parameters.UnacknowledgedMax, cancellationToken), ownsSocket: true);
+        var socket = await ServerSocket.ConnectAsync(url, parameters.UnacknowledgedMax, cancellationToken);
+        Stream stream = new NetworkStream(socket, ownsSocket: true);
         try
         {
             // Step 2: a server without TLS is left in clear only where the mode allows that.
@@ -125,7 +126,7 @@ public sealed class ServerSession : IAsyncDisposable
             stream = encrypted ?? stream;
 
             // Steps 3 and 4.
-            var session = new ServerSession(new MessageChannel(stream, parameters.MessageBytesMax)) { IsEncrypted = encrypted is not null };
+            var session = new ServerSession(new MessageChannel(stream, encrypted is null ? socket : null, parameters.MessageBytesMax)) { IsEncrypted = encrypted is not null };
             await session.EnterAsync(url, encrypted, parameters, cancellationToken);
             return session;
         }

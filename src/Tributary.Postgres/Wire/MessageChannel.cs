@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net.Sockets;
 
 namespace Tributary.Postgres.Wire;
 
@@ -8,14 +9,19 @@ namespace Tributary.Postgres.Wire;
 /// Threading: one reader and one writer at a time, which do not wait for each other.
 /// Source: https://www.postgresql.org/docs/current/protocol-overview.html#PROTOCOL-MESSAGE-CONCEPTS
 /// </summary>
-public sealed class MessageChannel(Stream stream, int messageBytesMax) : IAsyncDisposable
+/// <param name="clear">The socket beneath the stream where what it holds is what the stream gives: without TLS. Otherwise null.</param>
+public sealed class MessageChannel(Stream stream, Socket? clear, int messageBytesMax) : IAsyncDisposable
 {
+    // As much as a fast sender sends in some milliseconds; the kernel may hold less back.
+    const int GatheredBytes = 512 * 1024;
+
     /// <summary>A thousand small rows a system call, and small enough to stay in a processor's second cache.</summary>
     public const int BufferBytes = 128 * 1024;
 
     byte[] _buffer = new byte[BufferBytes];
     int _start;
     int _end;
+    bool _gathers;
 
     /// <summary>Takes the next message if the buffer holds all of it. The body is valid until the next <see cref="ReceiveAsync"/>.</summary>
     /// <exception cref="IOException">The length is impossible or above the limit: what follows cannot be read.</exception>
@@ -39,12 +45,27 @@ public sealed class MessageChannel(Stream stream, int messageBytesMax) : IAsyncD
         return false;
     }
 
+    /// <summary>
+    /// Until the next <see cref="ReceiveAsync"/> what arrives is only laid in the socket's buffer. Otherwise each of the server's small sends wakes a
+    /// thread of the runtime that has nothing to do, and the server pays for that within its call: SO_RCVLOWAT in
+    /// https://man7.org/linux/man-pages/man7/socket.7.html
+    /// </summary>
+    public void Gather()
+    {
+        if (clear is null || _gathers)
+            return;
+        clear.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReceiveLowWater, GatheredBytes);
+        _gathers = true;
+    }
+
     /// <summary>Waits for more bytes. To be called when <see cref="TryTake"/> has answered false.</summary>
     /// <returns>How many bytes came.</returns>
     /// <exception cref="EndOfStreamException">The server closed the connection.</exception>
     public async ValueTask<int> ReceiveAsync(CancellationToken cancellationToken)
     {
         MakeRoom();
+        if (_gathers && clear!.Available == 0)
+            StopGathering();
         var read = await stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken);
         if (read == 0)
             throw new EndOfStreamException("The server closed the connection.");
@@ -64,6 +85,13 @@ public sealed class MessageChannel(Stream stream, int messageBytesMax) : IAsyncD
     public ValueTask WriteAsync(ReadOnlyMemory<byte> messages, CancellationToken cancellationToken) => stream.WriteAsync(messages, cancellationToken);
 
     public ValueTask DisposeAsync() => stream.DisposeAsync();
+
+    // Whoever waits must hear of the first byte.
+    void StopGathering()
+    {
+        clear!.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.ReceiveLowWater, 1);
+        _gathers = false;
+    }
 
     bool TryTakeCopy(out Frame frame)
     {

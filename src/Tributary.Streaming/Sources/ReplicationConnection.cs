@@ -132,7 +132,11 @@ internal sealed class ReplicationConnection : IAsyncDisposable
         try
         {
             if (_pacing.IsBurst)
+            {
+                _session.Channel.Gather();
                 await Task.Delay(ReceivePacing.Pause, _time, _reading!.Token);
+            }
+
             var received = await _session.Channel.ReceiveAsync(_reading!.Token);
             _pacing.Received(received, isFull: received > MessageChannel.BufferBytes / 2);
         }

@@ -43,10 +43,10 @@ internal sealed class TransactionAssembler : IDisposable
         _folder = new SpoolFolder(options);
     }
 
-    /// <summary>Removes what an earlier process has left in the spool. To be called before the first message.</summary>
     /// <summary>Bytes on disk now; safe from any thread.</summary>
     public long SpoolBytes => _folder.Bytes;
 
+    /// <summary>Removes what an earlier process has left in the spool. To be called before the first message.</summary>
     public void Prepare() => _folder.Clean();
 
     /// <param name="bytes">Read before the call returns, even where the answer is still to come.</param>
