@@ -6,13 +6,14 @@ namespace Tributary.Streaming;
 /// <summary>
 /// How every session at either side is opened. Values travel as text, so both sides must print and read them alike whatever a role's or a
 /// database's own settings are; Postgres's own subscriptions set the same (src/backend/replication/libpqwalreceiver/libpqwalreceiver.c).
+/// Where row security would hide rows, a statement fails instead of leaving them out.
 /// </summary>
 internal static class SessionSettings
 {
     /// <summary>The startup parameter <c>options</c> of every session.</summary>
     public const string ServerOptions =
         "-c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 -c bytea_output=hex -c statement_timeout=0 -c lock_timeout=0 " +
-        "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C -c search_path=";
+        "-c idle_in_transaction_session_timeout=0 -c lc_monetary=C -c row_security=off -c search_path=";
 
     /// <param name="moreServerOptions">Further <c>-c name=value</c> settings.</param>
     public static string ConnectionString(PostgresUrl url, string applicationName, string moreServerOptions = "") =>

@@ -46,6 +46,29 @@ public sealed class RefusalTests
     }
 
     [Fact]
+    public async Task Rows_that_row_security_hides_from_the_role_stop_the_copy()
+    {
+        await using var stream = await StreamHarness.CreateAsync(Table);
+        var role = $"reader_{Guid.NewGuid():N}"[..20];
+        await stream.SourceAsync(
+            $"CREATE ROLE {role} LOGIN REPLICATION; GRANT SELECT ON item TO {role}; ALTER TABLE item ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON item USING (id > 1); " +
+            $"CREATE PUBLICATION {stream.Options.PublicationName} FOR TABLE item");
+        stream.Options = stream.Options with { Source = stream.Options.Source with { User = role } };
+
+        stream.Start();
+        var failure = await stream.FailureAsync();
+
+        Assert.Equal(StreamErrorKind.Configuration, failure.Kind);
+        Assert.Contains("row-level security", failure.Message, StringComparison.Ordinal);
+        await stream.SourceAsync($"ALTER ROLE {role} BYPASSRLS");
+        await stream.StartAndCatchUpAsync();
+        await stream.AssertEqualAsync();
+        await stream.StopAsync();
+        await StreamTeardown.DestroyAsync(stream.Options, dropCopied: false, TestContext.Current.CancellationToken);
+        await stream.SourceAsync($"DROP OWNED BY {role}; DROP ROLE {role}");
+    }
+
+    [Fact]
     public async Task Tables_of_a_user_in_the_target_are_not_overwritten()
     {
         await using var stream = await StreamHarness.CreateAsync(Table);
