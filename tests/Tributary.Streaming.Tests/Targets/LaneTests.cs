@@ -18,7 +18,7 @@ public sealed class LaneTests
         stream.Options = stream.Options with { ApplyConnections = 4, BatchRowsMax = 24 };
         await stream.StartAndCatchUpAsync();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancelled);
-        var seen = WatchAsync(stream.Target, stop.Token);
+        var seen = WatchAsync(stream.Target, $"tributary {stream.Options.Name}", stop.Token);
 
         await stream.SourceAsync(
             """
@@ -35,7 +35,9 @@ public sealed class LaneTests
         await stream.CatchUpAsync();
         await stop.CancelAsync();
 
-        Assert.True(await seen > 10, "The reader must have looked while changes came.");
+        var (looks, mostAtOnce) = await seen;
+        Assert.True(looks > 10, "The reader must have looked while changes came.");
+        Assert.True(mostAtOnce > 1, "Batches must have overlapped, or the order was nothing to keep.");
         Assert.Equal(0, stream.Pipeline!.Status.Reconnections);
         await stream.AssertEqualAsync();
     }
@@ -98,14 +100,15 @@ public sealed class LaneTests
     }
 
     // Transactions have a number each, so whatever is visible must be all up to some number, with no money lost.
-    static async Task<int> WatchAsync(string target, CancellationToken cancellationToken)
+    static async Task<(int Looks, long MostAtOnce)> WatchAsync(string target, string lane, CancellationToken cancellationToken)
     {
         await using var connection = new NpgsqlConnection(target);
         await connection.OpenAsync(CancellationToken.None);
         await using var command = new NpgsqlCommand(
             "SELECT (SELECT count(*) FROM entry), (SELECT COALESCE(max(n), 0) FROM entry), (SELECT sum(balance) FROM account), " +
-            "(SELECT COALESCE(sum(abs(d)), 0) FROM (SELECT id, balance - 100 - (SELECT count(*) FROM entry WHERE b = id) + (SELECT count(*) FROM entry WHERE a = id) FROM account WHERE id < 50) AS x (id, d))", connection);
-        var (last, looks) = (0L, 0);
+            "(SELECT COALESCE(sum(abs(d)), 0) FROM (SELECT id, balance - 100 - (SELECT count(*) FROM entry WHERE b = id) + (SELECT count(*) FROM entry WHERE a = id) FROM account WHERE id < 50) AS x (id, d)), " +
+            $"(SELECT count(*) FROM pg_stat_activity WHERE application_name = '{lane}' AND backend_xid IS NOT NULL)", connection);
+        var (last, looks, mostAtOnce) = (0L, 0, 0L);
         while (!cancellationToken.IsCancellationRequested)
         {
             await using var reader = await command.ExecuteReaderAsync(CancellationToken.None);
@@ -116,9 +119,10 @@ public sealed class LaneTests
             Assert.Equal("0", reader.GetFieldValue<decimal>(3).ToString(CultureInfo.InvariantCulture));
             Assert.True(newest >= last, "What was visible may not vanish.");
             looks += newest > last ? 1 : 0;
+            mostAtOnce = Math.Max(mostAtOnce, reader.GetInt64(4));
             last = newest;
         }
 
-        return looks;
+        return (looks, mostAtOnce);
     }
 }
