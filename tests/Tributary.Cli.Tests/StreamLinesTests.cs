@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Text;
 using System.Text.Json;
 using Npgsql;
 using Tributary.Cli.Tests.Support;
@@ -72,7 +73,53 @@ public sealed class StreamLinesTests
         Assert.Contains("tributary stream run audit", refused.StandardError, StringComparison.Ordinal);
     }
 
-    static Process Start(string folder, string[] selection) => Process.Start(TributaryProgram.StartInfo(folder, NoEnvironment, ["stream", "run", .. selection]))!;
+    [Fact]
+    public async Task A_collector_gets_metrics_and_spans()
+    {
+        var postgres = await TestServers.SharedAsync();
+        var source = await postgres.NewDatabaseAsync();
+        await ExecuteAsync(source, "CREATE TABLE orders (id int PRIMARY KEY)");
+        var folder = TestFolder.New("otlp");
+        string[] selection = ["--source", postgres.Url(Database(source)), "--to", "stdout", "--name", "cli_otlp", "--checkpoint", Path.Combine(folder, "a.checkpoint")];
+        var endpoint = $"http://127.0.0.1:{FreePort()}/";
+        using var collector = new HttpListener { Prefixes = { endpoint } };
+        collector.Start();
+        // How a user chooses them: https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+        var environment = new Dictionary<string, string>
+        {
+            ["OTEL_EXPORTER_OTLP_ENDPOINT"] = endpoint,
+            ["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf",
+            ["OTEL_METRIC_EXPORT_INTERVAL"] = "200",
+            ["OTEL_BSP_SCHEDULE_DELAY"] = "200",
+        };
+        using (var run = Start(folder, selection, environment))
+        {
+            await UntilBeginsAsync(run);
+            await ExecuteAsync(source, "INSERT INTO orders VALUES (1)");
+            await CollectAsync(collector, ("/v1/metrics", "tributary.stream.rows"), ("/v1/traces", "stream.write"));
+            run.Kill();
+            await run.WaitForExitAsync(TributaryProgram.Token);
+        }
+
+        await TributaryProgram.RunInAsync(folder, NoEnvironment, ["stream", "destroy", .. selection, "--yes"]);
+    }
+
+    // Until each path has had a message that names what is wanted; names stand in protobuf as they are.
+    static async Task CollectAsync(HttpListener collector, params (string Path, string Name)[] wanted)
+    {
+        var missing = wanted.ToHashSet();
+        while (missing.Count > 0)
+        {
+            var context = await collector.GetContextAsync().WaitAsync(TimeSpan.FromSeconds(60), TimeProvider.System, TributaryProgram.Token);
+            var body = new MemoryStream();
+            await context.Request.InputStream.CopyToAsync(body, TributaryProgram.Token);
+            missing.RemoveWhere(item => item.Path == context.Request.Url!.AbsolutePath && body.ToArray().AsSpan().IndexOf(Encoding.ASCII.GetBytes(item.Name)) >= 0);
+            context.Response.Close();
+        }
+    }
+
+    static Process Start(string folder, string[] selection, Dictionary<string, string>? environment = null) =>
+        Process.Start(TributaryProgram.StartInfo(folder, environment ?? NoEnvironment, ["stream", "run", .. selection]))!;
 
     static async Task UntilBeginsAsync(Process run)
     {

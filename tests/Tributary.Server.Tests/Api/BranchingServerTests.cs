@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text.RegularExpressions;
 using Npgsql;
 using Tributary.Contracts;
 using Tributary.Contracts.Client;
@@ -60,6 +63,36 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         Assert.Contains(listed.Branches, branch => branch.Name == "life");
         Assert.True(deleted.Succeeded);
         Assert.Equal((ProblemCodes.BranchNotFound, 404), (gone.Problem!.Code, gone.Problem.Status));
+    }
+
+    [Fact]
+    public async Task Metrics_tell_of_branches_and_of_the_gateway()
+    {
+        var made = (await fixture.CreateAsync("measured")).Value!;
+        await using (var connection = new NpgsqlConnection($"Host={made.Host};Port={made.Port};Username={made.User};Password={Password(made)};Database={made.Database};Options=-c branch={made.Name};Pooling=false"))
+            await connection.OpenAsync(Production.Token);
+
+        using var http = new HttpClient(new SocketsHttpHandler
+        {
+            ConnectCallback = async (_, token) =>
+            {
+                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(fixture.Server.Configuration.Api.Socket), token);
+                return new NetworkStream(socket, ownsSocket: true);
+            },
+        });
+        var metrics = (await http.GetStringAsync("http://tributary/metrics", Production.Token)).Split('\n');
+
+        // A name, labels or none, a value, and a time or none: https://prometheus.io/docs/instrumenting/exposition_formats/
+        double Sum(string name) => metrics.Select(line => Regex.Match(line, $@"^{name}(?:\{{.*\}})? (?<value>\S+)"))
+            .Sum(match => match.Success ? double.Parse(match.Groups["value"].Value, CultureInfo.InvariantCulture) : 0);
+        Assert.True(Sum("tributary_branching_branches") >= 1);
+        Assert.True(Sum("tributary_branching_seeds") >= 1);
+        Assert.True(Sum("tributary_branching_creates_total") >= 1);
+        Assert.True(Sum("tributary_branching_create_seconds_count") >= 1);
+        Assert.True(Sum("tributary_gateway_connections_opened_total") >= 1);
+        Assert.True(Sum("tributary_gateway_relayed_bytes_total") > 0);
+        await fixture.Server.Client.DeleteBranchAsync("measured", Production.Token);
     }
 
     [Fact]
