@@ -74,6 +74,32 @@ public sealed class PromotionTests
     }
 
     [Fact]
+    public async Task The_existing_rows_are_copied_from_a_standby_too()
+    {
+        await using var primary = await StartStandbyCapableAsync();
+        await using var stream = await StreamHarness.CreateAsync(primary, await TestServers.SharedAsync(), Table);
+        var genuine = stream.Options;
+        await stream.SourceAsync($"INSERT INTO item SELECT n, 'old' FROM generate_series(1, 1000) n; CREATE PUBLICATION {genuine.PublicationName} FOR ALL TABLES");
+        await using var standby = await StandbyServer.StartAsync(primary, Cancelled);
+        await standby.UntilAsync(genuine.Source.Database, "SELECT EXISTS (SELECT FROM item)");
+        stream.Options = genuine with { Source = genuine.Source with { Port = standby.Port } };
+
+        stream.Start();
+        // A slot on a standby begins where the primary has told which transactions run; on an idle primary somebody must ask it to.
+        while (stream.Pipeline!.Status.Phase != StreamPhase.Streaming)
+        {
+            await stream.SourceAsync("SELECT pg_log_standby_snapshot()");
+            await Task.Delay(TimeSpan.FromMilliseconds(100), TimeProvider.System, Cancelled);
+        }
+
+        await stream.SourceAsync("INSERT INTO item VALUES (1001, 'new'); UPDATE item SET v = 'changed' WHERE id < 10; SELECT pg_log_standby_snapshot()");
+        await stream.WaitAsync(status => status.Transactions == 1);
+
+        await stream.AssertEqualAsync();
+        await stream.StopAsync();
+    }
+
+    [Fact]
     public async Task A_slot_fails_over_where_the_server_knows_how()
     {
         var server = await TestServers.ForMajorAsync(17);

@@ -95,22 +95,12 @@ public sealed class SourceChangeTests
         await using var primary = await TestServers.StartAsync(["wal_level = logical"]);
         await using var stream = await StreamHarness.CreateAsync(primary, await TestServers.SharedAsync(), Table);
         await stream.StartAndCatchUpAsync();
-        var folder = TestFolder.New("sb");
-        PostgresUser.Own(folder);
-        (await ChildProcesses.RunAsync(
-            new ChildProcessSpec(primary.Installation.ClientProgram("pg_basebackup"), ["--pgdata", Path.Combine(folder, "data"), "--checkpoint=fast", "--write-recovery-conf", "--dbname", primary.Url()])
-            { AsPostgresUser = true }, Cancelled)).EnsureSucceeded("pg_basebackup");
-        var port = PostgresServer.FreePort();
-        await File.AppendAllLinesAsync(
-            Path.Combine(folder, "data", "postgresql.conf"), [$"port = {port}", $"unix_socket_directories = '{folder}'", "hot_standby = on"], Cancelled);
-        using var standby = await ChildProcesses.StartAsync(
-            new ChildProcessSpec(primary.Installation.Program("postgres"), ["-D", Path.Combine(folder, "data")])
-            { AsPostgresUser = true, ParentDeathSignal = "QUIT", LogFile = Path.Combine(folder, "log") }, Cancelled);
+        await using var standby = await StandbyServer.StartAsync(primary, Cancelled);
         try
         {
-            var failedOver = stream.Options.Source with { Port = port };
-            var connection = $"Host=127.0.0.1;Port={port};Username=postgres;Database={failedOver.Database};Pooling=false";
-            await StreamHarness.UntilAsync(() => IsReplayedAsync(connection));
+            var failedOver = stream.Options.Source with { Port = standby.Port };
+            var connection = standby.ConnectionString(failedOver.Database);
+            await standby.UntilAsync(failedOver.Database, "SELECT EXISTS (SELECT FROM item)");
             await stream.StopAsync();
             await primary.StopAsync("INT", Cancelled);
             Assert.Equal(true, await StreamHarness.ScalarAsync(connection, "SELECT pg_promote()"));
@@ -124,8 +114,6 @@ public sealed class SourceChangeTests
         }
         finally
         {
-            standby.Kill();
-            await standby.WaitForExitAsync(CancellationToken.None);
             await primary.StartAsync(CancellationToken.None);
         }
     }
@@ -138,17 +126,5 @@ public sealed class SourceChangeTests
         var failure = await stream.FailureAsync();
         stream.Options = genuine;
         Assert.Equal(StreamErrorKind.Gap, failure.Kind);
-    }
-
-    static async Task<bool> IsReplayedAsync(string connection)
-    {
-        try
-        {
-            return await StreamHarness.ScalarAsync(connection, "SELECT EXISTS (SELECT FROM item)") is true;
-        }
-        catch (Npgsql.NpgsqlException)
-        {
-            return false;
-        }
     }
 }

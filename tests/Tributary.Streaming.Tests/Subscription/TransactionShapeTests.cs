@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Testing;
 
 namespace Tributary.Streaming.Tests.Subscription;
 
@@ -136,5 +137,23 @@ public sealed class TransactionShapeTests
     {
         await using var command = new NpgsqlCommand(sql, connection);
         await command.ExecuteNonQueryAsync(Cancelled);
+    }
+
+    [Fact]
+    public async Task What_came_from_another_server_is_left_out_on_request()
+    {
+        var server = await TestServers.ForMajorAsync(16);
+        await using var stream = await StreamHarness.CreateAsync(server, server, "CREATE TABLE item (id int PRIMARY KEY)");
+        stream.Options = stream.Options with { LocalChangesOnly = true };
+        await stream.StartAndCatchUpAsync();
+        var origin = $"elsewhere_{Guid.NewGuid():N}";
+
+        await stream.SourceAsync($"SELECT pg_replication_origin_create('{origin}')");
+        await stream.SourceAsync($"SELECT pg_replication_origin_session_setup('{origin}'); INSERT INTO item VALUES (1); SELECT pg_replication_origin_session_reset()");
+        await stream.SourceAsync("INSERT INTO item VALUES (2)");
+        await stream.CatchUpAsync();
+
+        Assert.Equal(["2"], await StreamHarness.ColumnAsync(stream.Target, "SELECT id::text FROM item"));
+        await stream.SourceAsync($"SELECT pg_replication_origin_drop('{origin}')");
     }
 }
