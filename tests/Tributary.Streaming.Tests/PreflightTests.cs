@@ -94,6 +94,19 @@ public sealed class PreflightTests
     }
 
     [Fact]
+    public async Task Tables_that_the_publication_leaves_out_are_named()
+    {
+        await using var stream = await StreamHarness.CreateAsync(
+            "CREATE TABLE item (id int PRIMARY KEY); CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE sale (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE sale_1 PARTITION OF sale DEFAULT");
+
+        await stream.SourceAsync($"CREATE PUBLICATION {stream.Options.PublicationName} FOR TABLE item, sale");
+        AssertFound(await FindAsync(stream.Options), FindingSeverity.Note, "leaves out \"public\".\"other\": their rows", $"ALTER PUBLICATION \"{stream.Options.PublicationName}\" ADD TABLE \"public\".\"other\";");
+        await stream.SourceAsync($"DROP PUBLICATION {stream.Options.PublicationName}; CREATE PUBLICATION {stream.Options.PublicationName} FOR ALL TABLES");
+
+        Assert.DoesNotContain(await FindAsync(stream.Options), finding => finding.Problem.Contains("leaves out", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task Init_makes_what_a_stream_needs_but_no_slot_and_can_be_repeated_and_taken_back()
     {
         await using var stream = await StreamHarness.CreateAsync("CREATE TABLE item (id int PRIMARY KEY); INSERT INTO item VALUES (1)");
