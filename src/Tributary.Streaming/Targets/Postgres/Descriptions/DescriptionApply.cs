@@ -161,7 +161,7 @@ internal sealed class DescriptionApply(NpgsqlConnection connection, StreamOption
 
     string ByHand(TableSchema described) =>
         $"To go on, alter the target's table as the source's was by this position, and run at the target: DELETE FROM tributary.table_shape WHERE pipeline = {SqlQuoting.Literal(options.Name)} AND relation_id = {described.RelationId};" +
-        " then start the stream again. It takes the columns by their names, and goes on where it stopped.";
+        " then start the stream again. It takes the columns by their names, and goes on where it stopped. That is right only if the source has not changed these columns again behind the position.";
 
     static string Names(IEnumerable<string> columns) => string.Join(", ", columns.Select(SqlQuoting.Identifier));
 }
