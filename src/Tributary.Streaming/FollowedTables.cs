@@ -1,3 +1,4 @@
+using Tributary.Postgres;
 using Tributary.Streaming.Copying.Ddl;
 
 namespace Tributary.Streaming;
@@ -11,6 +12,7 @@ internal sealed class FollowedTables(StreamOptions options, ISourceCatalog? cata
 {
     readonly Lock _lock = new();
     readonly Dictionary<uint, TableShape> _shapes = [];
+    readonly Dictionary<(uint RelationId, short Number), Lsn> _dropped = [];
     volatile bool _isOn;
     volatile bool _needsText;
 
@@ -37,8 +39,13 @@ internal sealed class FollowedTables(StreamOptions options, ISourceCatalog? cata
     }
 
     /// <param name="hasTriggers">Whether the source's event triggers describe every command.</param>
-    public void Decide(bool hasTriggers) =>
+    public void Decide(bool hasTriggers)
+    {
         _isOn = catalog is not null && options.Schema == SchemaMode.Auto && (HasShapes || !hasTriggers);
+        // A source that has failed over counts positions of another timeline.
+        lock (_lock)
+            _dropped.Clear();
+    }
 
     public void Load(IReadOnlyList<TableShape> shapes)
     {
@@ -66,6 +73,35 @@ internal sealed class FollowedTables(StreamOptions options, ISourceCatalog? cata
     public async Task<bool> IsUnchangedAsync(TableSchema described, uint xid, CancellationToken cancellationToken) =>
         Find(described.RelationId) is { } known && known.IsShownBy(described) &&
         (await Catalog.ReadAsync(described, xid, cancellationToken)).HasAll(known);
+
+    /// <summary>
+    /// Notes which of the known columns the source has dropped by now. Rows of a transaction that commits later come from after that, since dropping a
+    /// column waits for those who write to its table, and they for it.
+    /// </summary>
+    public async Task ObserveAsync(CancellationToken cancellationToken)
+    {
+        Dictionary<uint, TableShape> shapes;
+        lock (_lock)
+            shapes = new Dictionary<uint, TableShape>(_shapes);
+        if (shapes.Count == 0)
+            return;
+        var (dropped, before) = await Catalog.ReadDroppedAsync([.. shapes.Keys], cancellationToken);
+        lock (_lock)
+        {
+            foreach (var column in dropped)
+            {
+                if (shapes[column.RelationId].Columns.Any(known => known.Number == column.Number))
+                    _dropped.TryAdd(column, before);
+            }
+        }
+    }
+
+    /// <summary>Whether the source is known to have dropped the column before it committed what ends at the position.</summary>
+    public bool IsDroppedBefore(uint relationId, short number, Lsn position)
+    {
+        lock (_lock)
+            return _dropped.TryGetValue((relationId, number), out var before) && before < position;
+    }
 
     /// <summary>Why the stream has no event triggers, for the log.</summary>
     public async Task<string> WhyAsync(CancellationToken cancellationToken)

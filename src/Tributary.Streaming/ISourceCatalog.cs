@@ -1,3 +1,5 @@
+using Tributary.Postgres;
+
 namespace Tributary.Streaming;
 
 /// <summary>The source's catalog as it is now, read over an ordinary session. Calls may come from several threads.</summary>
@@ -6,6 +8,9 @@ internal interface ISourceCatalog
     /// <summary>Reads the table's columns once the transaction's own changes are visible; the stream may bring a commit a moment before that.</summary>
     /// <exception cref="StreamException">Kind Source: they do not become visible.</exception>
     Task<SourceTable> ReadAsync(TableSchema described, uint xid, CancellationToken cancellationToken);
+
+    /// <summary>The numbers of the tables' columns that are dropped, and a position before which they were.</summary>
+    Task<(IReadOnlyList<(uint RelationId, short Number)> Dropped, Lsn Before)> ReadDroppedAsync(IReadOnlyList<uint> relationIds, CancellationToken cancellationToken);
 
     /// <summary>Ends the session. The next reading opens another.</summary>
     ValueTask CloseAsync();

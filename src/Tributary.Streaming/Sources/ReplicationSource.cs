@@ -78,6 +78,8 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 
     public async Task<Lsn?> BeatAsync(CancellationToken cancellationToken)
     {
+        if (_followed.IsOn && options.Stdout is null)
+            await _followed.ObserveAsync(cancellationToken);
         var written = await WriteMessageAsync(cancellationToken);
         if (written is null)
             Opened.AskForPosition(); // Without messages of our own only the server's keep-alives let an idle slot move on.

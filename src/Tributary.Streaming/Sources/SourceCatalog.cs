@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Postgres;
 
 namespace Tributary.Streaming.Sources;
 
@@ -32,6 +33,12 @@ internal sealed class SourceCatalog(StreamOptions options, TimeProvider time) : 
     const string TypesSql =
         "SELECT pg_catalog.format_type(t::oid, m) FROM unnest($1, $2) WITH ORDINALITY AS u(t, m, place) ORDER BY place";
 
+    const string DroppedSql =
+        "SELECT attrelid, attnum FROM pg_catalog.pg_attribute WHERE attisdropped AND attnum > 0 AND attrelid IN (SELECT t::oid FROM unnest($1) AS t)";
+
+    const string PositionSql =
+        "SELECT (CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_insert_lsn() END)::text";
+
     readonly SemaphoreSlim _turn = new(1);
     NpgsqlConnection? _connection;
 
@@ -40,17 +47,11 @@ internal sealed class SourceCatalog(StreamOptions options, TimeProvider time) : 
         await _turn.WaitAsync(cancellationToken);
         try
         {
-            if (_connection is null || !_connection.FullState.HasFlag(System.Data.ConnectionState.Open))
-            {
-                await CloseConnectionAsync();
-                _connection = await SessionSettings.OpenAsync(
-                    SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} catalog"), cancellationToken);
-            }
-
+            var connection = await ConnectAsync(cancellationToken);
             var started = time.GetTimestamp();
             while (true)
             {
-                if (await TryReadAsync(_connection, described, xid, cancellationToken) is { } table)
+                if (await TryReadAsync(connection, described, xid, cancellationToken) is { } table)
                     return table;
                 if (time.GetElapsedTime(started) > VisibleWithin)
                 {
@@ -62,6 +63,30 @@ internal sealed class SourceCatalog(StreamOptions options, TimeProvider time) : 
 
                 await Task.Delay(Pause, time, cancellationToken);
             }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    public async Task<(IReadOnlyList<(uint RelationId, short Number)> Dropped, Lsn Before)> ReadDroppedAsync(
+        IReadOnlyList<uint> relationIds, CancellationToken cancellationToken)
+    {
+        await _turn.WaitAsync(cancellationToken);
+        try
+        {
+            // The position is read after the columns, so that whatever has dropped them lies before it.
+            await using var batch = new NpgsqlBatch(await ConnectAsync(cancellationToken));
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(DroppedSql) { Parameters = { new() { Value = relationIds.Select(static id => (long)id).ToArray() } } });
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(PositionSql));
+            await using var reader = await batch.ExecuteReaderAsync(cancellationToken);
+            var dropped = new List<(uint, short)>();
+            while (await reader.ReadAsync(cancellationToken))
+                dropped.Add((reader.GetFieldValue<uint>(0), reader.GetInt16(1)));
+            await reader.NextResultAsync(cancellationToken);
+            await reader.ReadAsync(cancellationToken);
+            return (dropped, Lsn.Parse(reader.GetString(0)));
         }
         finally
         {
@@ -86,6 +111,15 @@ internal sealed class SourceCatalog(StreamOptions options, TimeProvider time) : 
     {
         _connection?.Dispose();
         _turn.Dispose();
+    }
+
+    async Task<NpgsqlConnection> ConnectAsync(CancellationToken cancellationToken)
+    {
+        if (_connection is { } open && open.FullState.HasFlag(System.Data.ConnectionState.Open))
+            return open;
+        await CloseConnectionAsync();
+        return _connection = await SessionSettings.OpenAsync(
+            SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} catalog"), cancellationToken);
     }
 
     async ValueTask CloseConnectionAsync()

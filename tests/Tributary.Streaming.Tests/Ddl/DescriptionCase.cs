@@ -50,7 +50,7 @@ public sealed record DescriptionCase(
             Note: "Where the cast fails; where it does not, it is reported."),
         new("a column dropped and added again, of another type", "ALTER TABLE {s}.t DROP w, ADD w text DEFAULT 'new'; INSERT INTO {s}.t (id) VALUES (3)"),
         new("a column dropped and added again, of the same type", "ALTER TABLE {s}.t DROP w, ADD w int DEFAULT 7; INSERT INTO {s}.t (id) VALUES (3)", Outcome: DescriptionOutcome.Stops,
-            Note: "Nothing shows whether rows come from before or after; the message says how to go on."),
+            Note: "Unless the source's catalog was read between the command and the next row, as it is every five seconds: then it is carried. Otherwise nothing shows whether rows come from before or after; the message says how to go on."),
         new("several at once", "ALTER TABLE {s}.t RENAME v TO name; ALTER TABLE {s}.t DROP w, ADD a int DEFAULT 1, ADD b text; INSERT INTO {s}.t VALUES (3, 'c', 2, 'x')"),
         new("several after each other, with rows between, in one transaction",
             "BEGIN; INSERT INTO {s}.t VALUES (3, 'c', 30); ALTER TABLE {s}.t ADD x int DEFAULT 5; INSERT INTO {s}.t VALUES (4, 'd', 40, 6); SAVEPOINT s; ALTER TABLE {s}.t ADD y int; INSERT INTO {s}.t (id) VALUES (5); ROLLBACK TO s;" +

@@ -120,6 +120,33 @@ public sealed class WithoutTriggersTests
 
     [Theory]
     [MemberData(nameof(Majors))]
+    public async Task A_column_dropped_and_added_again_is_followed_when_the_catalog_was_seen_between(int major)
+    {
+        await using var stream = await WithoutTriggersHarness.CreateAsync(major, Item);
+        await stream.StartAndCatchUpAsync();
+
+        await stream.OwnerAsync("ALTER TABLE item DROP w, ADD w int DEFAULT 7");
+        // The second reading begins when the stream has taken the first to its notes.
+        for (var reading = 0; reading < 2; reading++)
+            await ReadingAsync(stream);
+        await stream.OwnerAsync("INSERT INTO item VALUES (3, 'c', 30); UPDATE item SET v = 'z' WHERE id = 1");
+        await stream.CatchUpAsync();
+
+        await stream.AssertEqualAsync();
+        await stream.AssertSameColumnsAsync();
+        Assert.Empty(await stream.ReportsAsync());
+    }
+
+    // Each beat reads the catalog, and the session shows when it did last.
+    static async Task ReadingAsync(StreamHarness stream)
+    {
+        var since = (string)(await StreamHarness.ScalarAsync(stream.Source, "SELECT clock_timestamp()::text"))!;
+        await StreamHarness.UntilAsync(async () => await StreamHarness.ScalarAsync(
+            stream.Source, $"SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'tributary {stream.Options.Name} catalog' AND query_start > '{since}')") is true);
+    }
+
+    [Theory]
+    [MemberData(nameof(Majors))]
     public async Task A_column_of_a_users_type_that_comes_later_comes_right_though_the_target_numbers_types_otherwise(int major)
     {
         await using var target = await TestServers.StartAsync([]);

@@ -11,9 +11,10 @@ namespace Tributary.Streaming.Targets.Postgres.Descriptions;
 internal static class ColumnNumbers
 {
     /// <summary>The numbers, in the order of the description; null when there is no possibility, or more than one.</summary>
-    public static short[]? Find(TableShape before, TableSchema described, SourceTable source)
+    /// <param name="wasDropped">Whether it is known that the column was dropped before the description.</param>
+    public static short[]? Find(TableShape before, TableSchema described, SourceTable source, Func<short, bool> wasDropped)
     {
-        var candidates = Candidates(before, described, source);
+        var candidates = Candidates(before, described, source, wasDropped);
         var strict = new Assignment(candidates, described, mustFit: true);
         if (strict.Ways > 0)
             return strict.Ways == 1 ? strict.Numbers() : null;
@@ -21,7 +22,7 @@ internal static class ColumnNumbers
         return any.Ways == 1 ? any.Numbers() : null;
     }
 
-    static List<Candidate> Candidates(TableShape before, TableSchema described, SourceTable source)
+    static List<Candidate> Candidates(TableShape before, TableSchema described, SourceTable source, Func<short, bool> wasDropped)
     {
         var known = before.Columns.ToDictionary(static column => column.Number);
         var last = known.Keys.DefaultIfEmpty((short)0).Max();
@@ -35,7 +36,7 @@ internal static class ColumnNumbers
             var now = source.Columns.TryGetValue(number, out var found) && !found.IsDropped ? found : null;
             ShapeColumn? then = known.TryGetValue(number, out var column) ? column : null;
             // A generated column is not described. One that was, and is not any longer, has a lower number than others that were known.
-            if (now is { IsGenerated: true } || (then is null && now is null && number < last))
+            if (now is { IsGenerated: true } || (then is null && now is null && number < last) || (now is null && wasDropped(number)))
                 continue;
             candidates.Add(new Candidate(number, then, now, MustBe: then is not null && now is not null, EndsWithout: then is null && now is not null && number > last));
         }

@@ -35,7 +35,8 @@ internal sealed class DescriptionApply(NpgsqlConnection connection, StreamOption
         var before = recorded ?? target.Numbered(described, source);
 
         // Step 2.
-        var numbers = before is null ? null : ColumnNumbers.Find(before, described, source);
+        var numbers = before is null ? null : ColumnNumbers.Find(
+            before, described, source, number => followed.IsDroppedBefore(described.RelationId, number, position));
         if (before is null || numbers is null)
             throw Stop(Doubt(before, described, source, target), ByHand(described));
 
