@@ -37,11 +37,28 @@ public readonly record struct Change(
 /// <param name="Tables">All tables that the command emptied, those reached by CASCADE included.</param>
 public sealed record TableTruncation(IReadOnlyList<TableSchema> Tables, bool Cascade, bool RestartIdentity);
 
-/// <summary>One command that changed the schema, as the source's event triggers described it.</summary>
-/// <param name="Tag">The command tag, for example <c>ALTER TABLE</c>.</param>
-/// <param name="Json">The whole message: the command, its objects, and each relation's shape before and after.</param>
+/// <summary>
+/// One command that changed the schema, as the source's event triggers described it; or, without them, the description of a table that came before
+/// its rows and is not the one known.
+/// </summary>
+/// <param name="Tag">The command tag, for example <c>ALTER TABLE</c>, or <c>RELATION</c> for a description.</param>
+/// <param name="Json">The whole message: the command, its objects, and each relation's shape before and after; or the table as it is described.</param>
 public sealed record SchemaChange(string Tag, string Json)
 {
+    const string DescriptionTag = "RELATION";
+    const string RepeatedTag = "RELATION AGAIN";
+
+    /// <summary>Whether it is a description of a table that came with its rows.</summary>
+    internal bool IsDescription => Tag is DescriptionTag or RepeatedTag;
+
+    /// <summary>A description that shows the table as it is known. It counts only if the source has dropped one of these columns meanwhile.</summary>
+    internal bool IsRepeated => Tag == RepeatedTag;
+
+    internal static SchemaChange Describing(TableSchema table, bool isRepeated) =>
+        new(isRepeated ? RepeatedTag : DescriptionTag, TableDescription.Write(table));
+
+    internal TableSchema Described() => TableDescription.Read(Json);
+
     /// <summary>
     /// The source's numbers of the relations that the command created. A command such as CREATE TABLE AS writes their first rows before it ends,
     /// and so before its description.

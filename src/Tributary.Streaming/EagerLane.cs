@@ -10,7 +10,7 @@ namespace Tributary.Streaming;
 /// holds everything too, so whatever goes wrong here, a lock, an error or a shape that differs, ends in the transaction being written from the spool in its turn.
 /// Threading: <see cref="Offer"/> and <see cref="TryCommitAsync"/> may be called from any thread; <see cref="RunAsync"/> is one loop.
 /// </summary>
-internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, AckTracker tracker, TimeProvider time, ILogger logger)
+internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, AckTracker tracker, TimeProvider time, ILogger logger) : IDisposable
 {
     // What waits for the lane beyond it is spooled only.
     const int WaitingMax = 64;
@@ -46,7 +46,8 @@ internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, Ack
         job.Claimed.TrySetResult();
         try
         {
-            if (await job.Written.Task.WaitAsync(cancellationToken) is not { } written)
+            // A description that came again may have turned out to be a change of the schema.
+            if (transaction.HasSchemaChanges || await job.Written.Task.WaitAsync(cancellationToken) is not { } written)
                 return null;
             return await written.CommitAsync(batch, cancellationToken);
         }
@@ -83,6 +84,9 @@ internal sealed class EagerLane(StreamOptions options, IEagerTarget? target, Ack
             }
         }
     }
+
+    /// <summary>To be called when its loop has ended and nobody offers any more.</summary>
+    public void Dispose() => _offered.Dispose();
 
     Job? Next()
     {

@@ -6,6 +6,9 @@ internal interface ISpooledChanges : IDisposable
     /// <summary>How many there are of each kind; what was undone is not counted.</summary>
     ChangeCounts Counts { get; }
 
+    /// <summary>Whether one of them changes the schema.</summary>
+    bool ChangesSchema { get; }
+
     /// <summary>Changes of every kind, those of the schema included.</summary>
     long Count { get; }
 

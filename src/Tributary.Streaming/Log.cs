@@ -27,6 +27,9 @@ internal static partial class Log
     [LoggerMessage(1010, LogLevel.Warning, "Stream {Name}: of {Tag} at {Position} the target does not have {Object}: {Why}")]
     public static partial void SchemaReported(ILogger logger, string name, string tag, string @object, string why, Lsn position);
 
+    [LoggerMessage(1011, LogLevel.Warning, "Stream {Name} carries those changes of the schema that the descriptions of rows show, columns and names of tables, since it has no event triggers at the source: {Reason}")]
+    public static partial void FollowsDescriptions(ILogger logger, string name, string reason);
+
     [LoggerMessage(1004, LogLevel.Warning, "Stream {Name}: {Rows} updates or deletes up to {Position} found no row in the target")]
     public static partial void MissingRows(ILogger logger, string name, long rows, Lsn position);
 

@@ -23,6 +23,7 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
     string? _lastError;
     long _schemaChanges;
     long _schemaReports;
+    bool _followsDescriptions;
 
     public StreamStatus Snapshot()
     {
@@ -33,7 +34,7 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             return new StreamStatus(
                 name, _phase, _copy, _transactions, _changes, _confirmed, Lsn.Max(_source, _confirmed), _confirmed.IsZero ? 0 : lagBytes,
                 percentiles[0], percentiles[1], _missingRows, _reconnections, _batches,
-                _inFlight?.Invoke() ?? new InFlightStatus(0, 0, 0), _lastError, _schemaChanges, _schemaReports, [.. _lastReports]);
+                _inFlight?.Invoke() ?? new InFlightStatus(0, 0, 0), _lastError, _schemaChanges, _schemaReports, [.. _lastReports], _followsDescriptions);
         }
     }
 
@@ -85,7 +86,8 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
         {
             _batches++;
             _transactions += batch.Transactions.Count;
-            _changes += counts;
+            // A description of a table may turn out to change nothing.
+            _changes += counts with { Schemas = outcome.SchemaChanges };
             _missingRows += outcome.MissingRows;
             _schemaChanges += outcome.SchemaChanges;
             _schemaReports += outcome.Reports?.Count ?? 0;
@@ -100,6 +102,12 @@ internal sealed class StatusBoard(string name, LagWindow lag, TimeProvider time)
             foreach (var transaction in batch.Transactions)
                 lag.Add(now, Math.Max(0, (now - transaction.CommitTime).TotalMilliseconds));
         }
+    }
+
+    public void FollowsDescriptions(bool follows)
+    {
+        lock (_lock)
+            _followsDescriptions = follows;
     }
 
     public void SchemaStarted()

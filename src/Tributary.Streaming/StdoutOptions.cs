@@ -9,8 +9,10 @@ public sealed record StdoutOptions
     /// </summary>
     public required Stream Output { get; init; }
 
-    /// <summary>The file that keeps the position. Its folder is made when it is missing; beside it lies a file of the same name with <c>.lock</c>.</summary>
+    /// <summary>The file that keeps the position. Its folder is made when it is missing; beside it lie files of the same name with <c>.lock</c> and <c>.tables</c>.</summary>
     public required string CheckpointFile { get; init; }
+
+    internal string ShapesFile => CheckpointFile + ".tables";
 
     /// <summary>Bytes of lines that are gathered before they are written; a longer line is written alone. The usual capacity of a pipe.</summary>
     public int BufferBytesMax { get; init; } = 64 * 1024;

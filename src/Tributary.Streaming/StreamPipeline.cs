@@ -33,11 +33,13 @@ public sealed class StreamPipeline
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly StatusBoard _board;
+    readonly FollowedTables? _followed;
     StreamFigures? _figures;
     int _failuresInRow;
 
     internal StreamPipeline(
-        StreamOptions options, Func<ISource> newSource, Func<ITarget> newTarget, IInitialCopy copy, TimeProvider time, ILogger logger)
+        StreamOptions options, Func<ISource> newSource, Func<ITarget> newTarget, IInitialCopy copy, TimeProvider time, ILogger logger,
+        FollowedTables? followed = null)
     {
         _options = options;
         _newSource = newSource;
@@ -45,6 +47,7 @@ public sealed class StreamPipeline
         _copy = copy;
         _time = time;
         _logger = logger;
+        _followed = followed;
         _board = new StatusBoard(options.Name, new LagWindow(options.LagWindow, options.LagSpan), time);
     }
 
@@ -124,6 +127,9 @@ public sealed class StreamPipeline
         _board.Enter(StreamPhase.Streaming);
         _failuresInRow = 0;
         Log.Streaming(_logger, _options.Name, checkpoint.Position);
+        _board.FollowsDescriptions(_followed is { IsOn: true });
+        if (_followed is { IsOn: true } followed)
+            Log.FollowsDescriptions(_logger, _options.Name, await followed.WhyAsync(cancellationToken));
         await StreamAsync(source, target, checkpoint.Position, cancellationToken);
     }
 
@@ -137,7 +143,7 @@ public sealed class StreamPipeline
             _board.Confirmed(lsn);
         });
         var queue = new TransactionQueue(_options);
-        var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
+        using var eager = new EagerLane(_options, target as IEagerTarget, tracker, _time, _logger);
         _board.InFlight(() =>
         {
             var (transactions, bytes) = queue.Usage;

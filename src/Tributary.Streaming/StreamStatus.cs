@@ -27,6 +27,7 @@ public enum StreamPhase
 /// <param name="SchemaChanges">Commands that changed the schema and were carried.</param>
 /// <param name="SchemaReports">How much of them the target does not have.</param>
 /// <param name="LastSchemaReports">The latest of these, newest last.</param>
+/// <param name="FollowsDescriptions">Whether changes of the schema come from the descriptions of rows, since the source has no event triggers.</param>
 public sealed record StreamStatus(
     string Name,
     StreamPhase Phase,
@@ -45,7 +46,8 @@ public sealed record StreamStatus(
     string? LastError,
     long SchemaChanges = 0,
     long SchemaReports = 0,
-    IReadOnlyList<SchemaReport>? LastSchemaReports = null);
+    IReadOnlyList<SchemaReport>? LastSchemaReports = null,
+    bool FollowsDescriptions = false);
 
 /// <param name="Bytes">Row images in memory.</param>
 /// <param name="SpoolBytes">Large transactions on disk.</param>

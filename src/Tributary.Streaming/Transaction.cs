@@ -84,7 +84,7 @@ public sealed class Transaction : IDisposable
         (_spooled ?? throw new InvalidOperationException("The transaction is in memory.")).ReadPiecesAsync(cancellationToken);
 
     /// <summary>Whether the schema changes with it.</summary>
-    public bool HasSchemaChanges => _hasSchemaChanges || _spooled is { Counts.Schemas: > 0 };
+    public bool HasSchemaChanges => _hasSchemaChanges || _spooled is { ChangesSchema: true };
 
     /// <summary>
     /// Whether it is a batch of its own, written with nothing beside it: because it lies on disk, or so that a command meets at the target what it met at the source.

@@ -14,7 +14,7 @@ namespace Tributary.Streaming.Copying;
 /// 6. Make indexes, constraints and triggers.
 /// 7. Carry the sequences' values, and let the target gather statistics.
 /// </summary>
-internal sealed class InitialCopy(StreamOptions options, TimeProvider time) : IInitialCopy
+internal sealed class InitialCopy(StreamOptions options, TimeProvider time, FollowedTables? followed = null) : IInitialCopy
 {
     public async Task RefuseOthersAsync(CancellationToken cancellationToken)
     {
@@ -40,7 +40,7 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time) : II
 
         // Step 2.
         await RefuseTakenNamesAsync(target, tables, cancellationToken);
-        await DdlCapture.InstallAsync(source, options, cancellationToken);
+        var hasTriggers = await DdlCapture.InstallAsync(source, options, cancellationToken);
 
         // Step 3: a slot that is left from an unfinished copy begins too early, before the snapshot that can still be had.
         await SourceSlot.DropAsync(source, options.SlotName, cancellationToken);
@@ -54,7 +54,7 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time) : II
         var afterRows = await schema.DumpAsync("post-data", snapshot, cancellationToken);
 
         // Step 5: the list is read again under the snapshot, as a table may have come between.
-        tables = await ListUnderSnapshotAsync(source, snapshot, cancellationToken);
+        tables = await ListUnderSnapshotAsync(source, target, snapshot, hasTriggers, cancellationToken);
         progress.RowsStarted(tables.Count, tables.Sum(table => table.RowsEstimated));
         var rows = new RowCopy(sourceConnection, targetConnection, snapshot, fence, progress);
         await Parallel.ForEachAsync(
@@ -72,11 +72,17 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time) : II
         return slot.Position;
     }
 
-    async Task<IReadOnlyList<CopyTable>> ListUnderSnapshotAsync(NpgsqlConnection source, string snapshot, CancellationToken cancellationToken)
+    async Task<IReadOnlyList<CopyTable>> ListUnderSnapshotAsync(
+        NpgsqlConnection source, NpgsqlConnection target, string snapshot, bool hasTriggers, CancellationToken cancellationToken)
     {
         await using var transaction = await source.BeginTransactionAsync(System.Data.IsolationLevel.RepeatableRead, cancellationToken);
         await using var command = new NpgsqlCommand($"SET TRANSACTION SNAPSHOT '{snapshot}'", source, transaction);
         await command.ExecuteNonQueryAsync(cancellationToken);
+        // Without event triggers the numbers of the columns at this moment are what later descriptions are compared with.
+        var shapes = hasTriggers || options.Schema == SchemaMode.None
+            ? [] : await TableShapeRecords.ReadSourceAsync(source, options.PublicationName, cancellationToken);
+        await TableShapeRecords.ReplaceAsync(target, options.Name, shapes, cancellationToken);
+        followed?.Load(shapes);
         return await CopyTable.ListAsync(source, options.PublicationName, cancellationToken);
     }
 

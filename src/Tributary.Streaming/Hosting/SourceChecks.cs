@@ -1,6 +1,7 @@
 using Npgsql;
 using Tributary.Postgres;
 using Tributary.Streaming.Copying;
+using Tributary.Streaming.Copying.Ddl;
 
 namespace Tributary.Streaming.Hosting;
 
@@ -13,6 +14,7 @@ internal static class SourceChecks
     public static async Task RunAsync(NpgsqlConnection source, StreamOptions options, List<StreamFinding> findings, CancellationToken cancellationToken)
     {
         await CheckServerAsync(source, options, findings, cancellationToken);
+        await CheckSchemaModeAsync(source, options, findings, cancellationToken);
         if (options.Stdout is not null)
             return;
         try
@@ -36,8 +38,7 @@ internal static class SourceChecks
                 EXISTS (SELECT FROM pg_catalog.pg_replication_slots WHERE slot_name = $1),
                 current_setting('max_wal_senders')::bigint, (SELECT count(*) FROM pg_catalog.pg_stat_replication),
                 r.rolsuper OR pg_catalog.has_database_privilege(current_database(), 'CREATE')
-                    OR EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $2),
-                r.rolsuper
+                    OR EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $2)
             FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
             """, source)
         { Parameters = { new() { Value = options.SlotName }, new() { Value = options.PublicationName } } };
@@ -73,13 +74,27 @@ internal static class SourceChecks
                 $"the role {options.Source.User} may not create a publication in the database", "Create it as a superuser.",
                 $"CREATE PUBLICATION {SqlQuoting.Identifier(options.PublicationName)} FOR ALL TABLES;");
         }
+    }
 
-        if (!reader.GetBoolean(8) && options.Stdout is null)
+    static async Task CheckSchemaModeAsync(NpgsqlConnection source, StreamOptions options, List<StreamFinding> findings, CancellationToken cancellationToken)
+    {
+        if (options.Stdout is not null)
+            return;
+        void Note(string problem, string remedy, string? sql = null) => findings.Add(new StreamFinding(FindingSeverity.Note, $"source {options.Source}", problem, remedy, sql));
+        if (options.Schema == SchemaMode.None)
         {
-            findings.Add(new StreamFinding(
-                FindingSeverity.Note, subject,
-                $"the role {options.Source.User} is no superuser and may create no event triggers: the stream stops with an error at the first row of a table whose columns have changed",
-                "Use a superuser at the source if all of them are to be carried."));
+            Note("changes of the schema are not carried, as the options say: the stream stops at the first row of a table whose columns have changed", "Leave the option out to have them carried.");
+            return;
         }
+
+        if (await DdlCapture.WhyNotAsync(source, cancellationToken) is not { } why)
+            return;
+        var isUpgradable = source.PostgreSqlVersion.Major >= 14;
+        Note(
+            $"there can be no event triggers, since {why}: changes of the schema are taken from the descriptions of rows, which show columns and names of tables and nothing else",
+            isUpgradable
+                ? "Where everything is to be carried, stream as a superuser of a primary; a stream that runs already has to be destroyed and begun anew for it."
+                : "Upgrade the server where everything is to be carried.",
+            isUpgradable && why.Contains("superuser", StringComparison.Ordinal) ? $"ALTER ROLE {SqlQuoting.Identifier(options.Source.User)} SUPERUSER;" : null);
     }
 }

@@ -16,17 +16,20 @@ public static class StreamFactory
         if (options.Validate() is { Count: > 0 } errors)
             throw new StreamException(StreamErrorKind.Configuration, string.Join(" ", errors));
         var logger = loggerFactory.CreateLogger<StreamPipeline>();
+        var followed = new FollowedTables(options, new SourceCatalog(options, time));
         if (options.Stdout is { } stdout)
         {
             var lines = new LineOutput(options.Name, stdout.Output);
             return new StreamPipeline(
-                options, () => new ReplicationSource(options, time),
-                () => new StdoutTarget(options, stdout, lines, new CheckpointFile(stdout.CheckpointFile, options.Name)), new ChangesOnly(options, logger), time, logger);
+                options, () => new ReplicationSource(options, time, followed),
+                () => new StdoutTarget(options, stdout, lines, new CheckpointFile(stdout.CheckpointFile, options.Name), followed),
+                new ChangesOnly(options, logger), time, logger, followed);
         }
 
         // Binary values go into the target's statements as they are.
         var reading = options with { ValueFormat = options.ValueFormat ?? ValueFormat.Auto };
         return new StreamPipeline(
-            options, () => new ReplicationSource(reading, time), () => new PostgresTarget(options, time, logger), new InitialCopy(options, time), time, logger);
+            options, () => new ReplicationSource(reading, time, followed), () => new PostgresTarget(options, time, logger, followed),
+            new InitialCopy(options, time, followed), time, logger, followed);
     }
 }

@@ -27,6 +27,7 @@ public static class StreamTeardown
                 side = StreamErrorKind.Source;
                 await CleanSourceAsync(options, saved?.SlotName, cancellationToken);
                 checkpoints.Delete();
+                File.Delete(stdout.ShapesFile);
                 return;
             }
 

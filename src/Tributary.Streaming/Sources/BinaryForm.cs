@@ -9,6 +9,24 @@ namespace Tributary.Streaming.Sources;
 /// </summary>
 internal static class BinaryForm
 {
+    const uint FirstMovingTypeId = 10_000;
+
+    // The reg… types and their arrays (src/include/catalog/pg_type.dat).
+    static readonly HashSet<uint> ObjectNumbers =
+        [24, 2202, 2203, 2204, 2205, 2206, 4096, 4089, 3734, 3769, 4191, 1008, 2207, 2208, 2209, 2210, 2211, 4097, 4090, 3735, 3770, 4192];
+
+    /// <summary>Whether it suits a table that was described since: a column may have come, or have got another type.</summary>
+    public static bool Suits(TableSchema table)
+    {
+        foreach (var column in table.Columns)
+        {
+            if (column.TypeId >= FirstMovingTypeId || ObjectNumbers.Contains(column.TypeId))
+                return false;
+        }
+
+        return true;
+    }
+
     /// <summary>Whether it suits every column of every table that the publication names now. Asked on the session that will stream: the other one may be busy.</summary>
     public static async Task<bool> SuitsAsync(ReplicationConnection source, string publication, CancellationToken cancellationToken) =>
         await source.QueryAsync(

@@ -14,6 +14,8 @@ internal sealed class DdlMessages(string? token, bool needsText = false, bool is
 {
     public static readonly DdlMessages None = new(null);
 
+    public bool AreInstalled => token is not null;
+
     public bool NeedsText => needsText;
 
     public DdlMessages While(bool rowsAreBinary) => new(token, needsText, rowsAreBinary);

@@ -10,10 +10,12 @@ namespace Tributary.Streaming.Sources;
 /// 3. Start the stream. 4. Take what has arrived, message by message; <see cref="TransactionAssembler"/> makes transactions of them. Wait only when
 /// nothing is left.
 /// </summary>
-internal sealed class ReplicationSource(StreamOptions options, TimeProvider time) : ISource
+/// <param name="followed">Which tables' shapes are known to the target, where changes of the schema are taken from descriptions; null for nowhere.</param>
+internal sealed class ReplicationSource(StreamOptions options, TimeProvider time, FollowedTables? followed = null) : ISource
 {
     const string HeartbeatPrefix = "tributary.heartbeat";
 
+    readonly FollowedTables _followed = followed ?? new FollowedTables(options, catalog: null);
     DdlMessages _ddl = DdlMessages.None;
     ReplicationConnection? _replication;
     NpgsqlConnection? _queries;
@@ -46,16 +48,20 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
         if (options.FailoverSlot && !_isStandby && slot.CanFailOver == false)
             await LetFailOverAsync(cancellationToken);
         // Here and not with the connection: on the first start the copy installs the event triggers in between.
-        _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
+        // A stream that began without them has shapes, and takes no message of triggers that another stream has installed since.
+        if (!_followed.HasShapes)
+            _ddl = await DdlMessages.OpenAsync(_queries!, options, cancellationToken);
+        _followed.Decide(_ddl.AreInstalled);
     }
 
     public async IAsyncEnumerable<SourceEvent> ReadAsync(Lsn after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Step 3.
         ConfirmFlushed(after);
-        var binary = options.ValueFormat == ValueFormat.Auto && !_ddl.NeedsText && await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
+        var binary = options.ValueFormat == ValueFormat.Auto && Opened.ServerMajor >= StartReplication.BinaryLeast && !_ddl.NeedsText && !_followed.NeedsText &&
+            await BinaryForm.SuitsAsync(Opened, options.PublicationName, cancellationToken);
         await Opened.StartAsync(StartReplication.Command(options, Opened.ServerMajor, after, binary), cancellationToken);
-        using var assembler = _assembler = new TransactionAssembler(options, after, _ddl.While(binary));
+        using var assembler = _assembler = new TransactionAssembler(options, after, _ddl.While(binary), new TableDescriptions(_followed, options, binary));
         assembler.Prepare();
         while (true)
         {
@@ -75,6 +81,8 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 
     public async Task<Lsn?> BeatAsync(CancellationToken cancellationToken)
     {
+        if (_followed.IsOn && options.Stdout is null)
+            await _followed.ObserveAsync(cancellationToken);
         var written = await WriteMessageAsync(cancellationToken);
         if (written is null)
             Opened.AskForPosition(); // Without messages of our own only the server's keep-alives let an idle slot move on.
@@ -87,6 +95,8 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
             await _replication.DisposeAsync();
         if (_queries is not null)
             await _queries.DisposeAsync();
+        if (followed?.IsOn == true)
+            await followed.Catalog.CloseAsync();
     }
 
     ReplicationConnection Opened => _replication ?? throw new InvalidOperationException("The source has not been opened.");

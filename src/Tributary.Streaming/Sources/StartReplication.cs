@@ -10,6 +10,9 @@ namespace Tributary.Streaming.Sources;
 /// </summary>
 internal static class StartReplication
 {
+    /// <summary>The first version that sends values in binary.</summary>
+    public const int BinaryLeast = 14;
+
     public static string Command(StreamOptions options, int serverMajor, Lsn after, bool binary)
     {
         var command = new StringBuilder($"START_REPLICATION SLOT {SqlQuoting.Identifier(options.SlotName)} LOGICAL {after} (");
@@ -25,7 +28,7 @@ internal static class StartReplication
             yield return ("messages", "true");
         if (serverMajor >= 14 && options.StreamsOpenTransactions)
             yield return ("streaming", "on");
-        if (serverMajor >= 14 && binary)
+        if (binary)
             yield return ("binary", "true");
         if (serverMajor >= 16 && options.LocalChangesOnly)
             yield return ("origin", "none");

@@ -24,6 +24,7 @@ internal sealed class TransactionAssembler : IDisposable
     readonly StreamOptions _options;
     readonly Lsn _after;
     readonly DdlMessages _ddl;
+    readonly TableDescriptions? _descriptions;
     readonly SpoolFolder _folder;
     readonly Dictionary<uint, SpooledTransaction> _open = [];
     readonly Dictionary<string, SpooledTransaction> _prepared = [];
@@ -32,11 +33,14 @@ internal sealed class TransactionAssembler : IDisposable
     uint _xid;
     long _buffered;
     Lsn _lastCommit;
+    bool _isCommitted;
 
     /// <param name="after">The position behind which transactions are wanted; the target has what ends before.</param>
     /// <param name="ddl">Which messages describe changes of the schema; null for none.</param>
-    public TransactionAssembler(StreamOptions options, Lsn after, DdlMessages? ddl = null)
+    /// <param name="descriptions">What to make of the tables' descriptions; null for nothing but to read their rows.</param>
+    public TransactionAssembler(StreamOptions options, Lsn after, DdlMessages? ddl = null, TableDescriptions? descriptions = null)
     {
+        _descriptions = descriptions;
         _ddl = ddl ?? DdlMessages.None;
         _options = options;
         _after = _lastCommit = after;
@@ -58,6 +62,8 @@ internal sealed class TransactionAssembler : IDisposable
             var message = _decoder.Decode(bytes);
             switch (message.Kind)
             {
+                case PgOutputKind.Relation when _descriptions is { } descriptions && message.Table!.Schema is not (OwnSchema or "pg_catalog"):
+                    return DescribeAsync(descriptions, message.Table, message.SubXid == 0 ? _xid : message.SubXid, cancellationToken);
                 case PgOutputKind.Relation or PgOutputKind.Type or PgOutputKind.Origin:
                     return default;
                 case PgOutputKind.Insert or PgOutputKind.Update or PgOutputKind.Delete or PgOutputKind.Truncate:
@@ -114,12 +120,26 @@ internal sealed class TransactionAssembler : IDisposable
         if (_ddl.Read(message.Content) is not { } described)
             return;
         if (_spooled is { } spooled)
-            Spool(spooled, new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: described), default, default, message.SubXid == 0 ? _xid : message.SubXid);
+            SpoolSchema(spooled, described, message.SubXid == 0 ? _xid : message.SubXid);
         else if (_memory is { } memory)
             memory.AddSchema(described);
         else
             throw new PgOutputFormatException("a description of a command outside a transaction");
     }
+
+    async ValueTask<SourceEvent?> DescribeAsync(TableDescriptions descriptions, TableSchema table, uint subXid, CancellationToken cancellationToken)
+    {
+        if (await descriptions.TakeAsync(table, _isCommitted ? _xid : null, cancellationToken) is not { } described)
+            return null;
+        if (_spooled is { } spooled)
+            SpoolSchema(spooled, described, subXid);
+        else if (_memory is { } memory)
+            memory.AddSchema(described);
+        return IsOverBudget() ? await RelieveAsync(cancellationToken) : null;
+    }
+
+    void SpoolSchema(SpooledTransaction spooled, SchemaChange described, uint subXid) =>
+        Spool(spooled, new Change(ChangeKind.Schema, null!, default, default, OldRowKind.None, Schema: described), default, default, subXid);
 
     void Spool(SpooledTransaction spooled, in Change change, ReadOnlySpan<byte> newRow, ReadOnlySpan<byte> oldRow, uint subXid)
     {
@@ -183,6 +203,7 @@ internal sealed class TransactionAssembler : IDisposable
             case PgOutputKind.Begin or PgOutputKind.BeginPrepare when _xid == 0:
                 _xid = boundary.Xid;
                 _memory = new Transaction(_xid);
+                _isCommitted = boundary.Kind == PgOutputKind.Begin; // The server sends such a transaction at its commit.
                 return new SourceEvent(SourceEventKind.Entered, boundary.Lsn, null, _xid);
             case PgOutputKind.Commit when _xid != 0:
                 boundary = boundary with { Xid = _xid }; // Before it is taken, which forgets it: a Commit message does not name its transaction.
@@ -217,7 +238,7 @@ internal sealed class TransactionAssembler : IDisposable
 
     SourceEvent? EnterStream(uint xid)
     {
-        _xid = xid;
+        (_xid, _isCommitted) = (xid, false);
         if (_open.TryGetValue(xid, out _spooled))
             return null;
         _open.Add(xid, _spooled = new SpooledTransaction(_folder, _options, xid));
@@ -271,6 +292,8 @@ internal sealed class TransactionAssembler : IDisposable
         }
 
         var transaction = arrived.Memory;
+        if (arrived.Spooled is { HasRepeated: true } open && _descriptions is { } descriptions && !await descriptions.AreUnchangedAsync(open.Repeated, boundary.Xid, cancellationToken))
+            open.FollowRepeated();
         if (arrived.Spooled is { } spooled)
             transaction = await spooled.CompleteAsync(boundary.Lsn, boundary.Time, _lastCommit, cancellationToken);
         else

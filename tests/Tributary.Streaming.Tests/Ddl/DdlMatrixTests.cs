@@ -163,8 +163,8 @@ public sealed partial class DdlMatrixTests
             # What becomes of each command that changes the schema
 
             This page is written by `DdlMatrixTests`, which runs every line against real servers, with rows before and after, and compares both sides by
-            `pg_dump` and row by row. It holds for a source with event triggers: PostgreSQL 14 or later, streamed by a superuser. Without them no
-            command is carried, and the stream stops at the first row of a table whose columns have changed.
+            `pg_dump` and row by row. It holds for a source with event triggers: PostgreSQL 14 or later, streamed by a superuser. What a stream carries
+            without them is [at the end](#without-event-triggers).
 
             *carried*: the target is the same afterwards. *reported*: it is not, and the stream says so with the position, in its status, its log and the
             target's table `tributary.schema_report`. *not visible*: no event trigger sees the command, so nothing is said.
@@ -180,6 +180,24 @@ public sealed partial class DdlMatrixTests
             }
         }
 
+        page.Append(
+            """
+
+            ## Without event triggers
+
+            Where the source's role may not create event triggers, or the source is PostgreSQL 13 or a standby, a stream follows the descriptions that come before a
+            table's rows. They show columns and the names of tables, and nothing else: no new table, no index, constraint, view or function, and no change of a
+            table that is not written to afterwards. `WithoutTriggersTests` runs every line with a source of PostgreSQL 13, 15 and 18.
+
+            *carried*: the target has the same columns and rows afterwards. *reported*: the target follows, and what it does not have is reported as above. *stops*: the
+            stream stops before the first row of the new shape, with nothing of it written, and says what to do.
+
+            | change of a table | outcome | |
+            | --- | --- | --- |
+
+            """);
+        foreach (var item in DescriptionCase.All)
+            page.Append($"| {item.Command} | {item.Outcome.ToString().ToLowerInvariant()} | {item.Note} |\n".Replace("|  |", "| |", StringComparison.Ordinal));
         return page.ToString();
     }
 

@@ -81,6 +81,36 @@ public sealed class StdoutTargetTests
     }
 
     [Fact]
+    public async Task A_table_that_is_described_otherwise_has_a_line_before_its_rows_and_the_same_after_a_start()
+    {
+        var sink = new LineSink();
+        await using var stream = await CreateAsync(sink, "CREATE TABLE item (id int PRIMARY KEY, v text)");
+        await stream.StartAndCatchUpAsync();
+        await stream.SourceAsync("INSERT INTO item VALUES (1, 'a')");
+        await stream.CatchUpAsync();
+        await stream.StopAsync();
+        await stream.SourceAsync("BEGIN; INSERT INTO item VALUES (2, 'b'); ALTER TABLE item ADD w int; INSERT INTO item VALUES (3, 'c', 1); ALTER TABLE item REPLICA IDENTITY FULL; DELETE FROM item WHERE id = 1; COMMIT");
+        await stream.SourceAsync("ALTER TABLE item RENAME v TO name; INSERT INTO item VALUES (4, 'd', 2)");
+        await stream.StartAndCatchUpAsync();
+        var file = stream.Options.Stdout!.CheckpointFile;
+        var once = sink.Lines();
+        Assert.Equal(2, stream.Pipeline!.Status.SchemaChanges);
+        await stream.StopAsync();
+        await stream.StartAndCatchUpAsync();
+
+        var lines = once.ConvertAll(static line => JsonDocument.Parse(line).RootElement);
+        Assert.Equal("insert insert schema insert delete schema insert", string.Join(' ', lines.Select(line => line.GetProperty("kind").GetString())));
+        Assert.Equal([1, 1, 2, 3, 4, 1, 2], lines.Select(line => line.GetProperty("seq").GetInt32()));
+        var change = lines[2].GetProperty("change");
+        Assert.Equal("RELATION", lines[2].GetProperty("tag").GetString());
+        Assert.Equal((2, 3), (change.GetProperty("before").GetProperty("columns").GetArrayLength(), change.GetProperty("after").GetProperty("columns").GetArrayLength()));
+        using var schema = JsonDocument.Parse(File.ReadAllText(Path.Combine(RepositoryRoot(), "docs/change.schema.json")));
+        Assert.All(lines, line => Assert.Null(JsonShape.Mismatch(line, schema.RootElement, schema.RootElement)));
+        Assert.Equal(once, sink.Lines());
+        Assert.Single(await File.ReadAllLinesAsync(file + ".tables", Cancelled));
+    }
+
+    [Fact]
     public async Task After_a_crash_between_line_and_position_lines_repeat_with_their_position_and_none_is_missing()
     {
         var sink = new LineSink();

@@ -20,6 +20,7 @@ internal sealed class SpooledTransaction(SpoolFolder folder, StreamOptions optio
     readonly List<Piece> _pieces = [];
     readonly SpoolTables _tables = new();
     readonly SubtransactionCounts _counts = new(xid);
+    readonly List<SchemaChange> _repeated = [];
     byte[] _buffer = [];
     int _used;
     int _rows;
@@ -39,6 +40,15 @@ internal sealed class SpooledTransaction(SpoolFolder folder, StreamOptions optio
 
     public long Count => _counts.Total.Total;
 
+    public bool ChangesSchema => Counts.Schemas > 0 || FollowsRepeated;
+
+    /// <summary>The tables that were described as they are known, for whoever can tell at the commit whether they are.</summary>
+    public IEnumerable<TableSchema> Repeated => _repeated.Select(static described => described.Described());
+
+    public bool HasRepeated => _repeated.Count > 0;
+
+    bool FollowsRepeated { get; set; }
+
     public bool IsComplete => _state == State.Complete;
 
     /// <summary>Memory that is held now.</summary>
@@ -57,9 +67,18 @@ internal sealed class SpooledTransaction(SpoolFolder folder, StreamOptions optio
         SpoolRecord.Write(in change, newRow, oldRow, subXid, _tables, _buffer.AsSpan(_used, bytes));
         _used += bytes;
         _rows++;
+        if (change.Schema is { IsRepeated: true } repeated)
+        {
+            _repeated.Add(repeated);
+            return;
+        }
+
         lock (_lock)
             _counts.Add(change.Kind, subXid);
     }
+
+    /// <summary>The descriptions that seemed to say nothing new are changes of the schema after all.</summary>
+    public void FollowRepeated() => FollowsRepeated = true;
 
     /// <param name="after">The end of the last commit that the source has sent before.</param>
     public async ValueTask FlushAsync(Lsn after, CancellationToken cancellationToken)
@@ -110,7 +129,7 @@ internal sealed class SpooledTransaction(SpoolFolder folder, StreamOptions optio
 
         foreach (var (change, subXid) in Records(_buffer.AsMemory(0, _used)))
         {
-            if (!_counts.IsAborted(subXid))
+            if (!_counts.IsAborted(subXid) && (FollowsRepeated || change.Schema is not { IsRepeated: true }))
                 transaction.Add(change with { New = transaction.Keep(change.New.Memory.Span), Old = transaction.Keep(change.Old.Memory.Span) });
         }
 

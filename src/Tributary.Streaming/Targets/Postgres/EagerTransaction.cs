@@ -45,7 +45,7 @@ internal sealed class EagerTransaction(
             }
 
             // A command's locks would last until the source commits, and its rows may come before its description.
-            if (part.Changes.Any(static change => change.Kind == ChangeKind.Schema))
+            if (part.Changes.Any(static change => change.Schema is { IsRepeated: false }))
                 return false;
 
             // Its place is not known before the commit, and nothing that fails here is told as the stream's failure.

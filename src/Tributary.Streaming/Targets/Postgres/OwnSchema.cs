@@ -36,6 +36,7 @@ internal static class OwnSchema
             object text NOT NULL,
             why text NOT NULL,
             reported_at timestamptz NOT NULL DEFAULT now());
+        {TableShapeRecords.CreateSql}
         CREATE OR REPLACE VIEW tributary.user_object AS {UserObjects};
         CREATE OR REPLACE VIEW tributary.user_object_part AS {Parts};
         """;

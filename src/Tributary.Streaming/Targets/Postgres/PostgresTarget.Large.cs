@@ -29,7 +29,7 @@ internal sealed partial class PostgresTarget : IEagerTarget
         {
             if (batch.Transactions is [{ HasSchemaChanges: true }])
             {
-                var outcome = await Lanes.UseAsync(session => new SchemaTransaction(session, options, _epoch, _rolesTold).WriteAsync(batch, cancellationToken), cancellationToken);
+                var outcome = await Lanes.UseAsync(session => new SchemaTransaction(session, options, _epoch, _rolesTold, followed).WriteAsync(batch, cancellationToken), cancellationToken);
                 _tables!.Forget();
                 return outcome;
             }

@@ -15,7 +15,8 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// A transaction that is on disk is planned and executed piece by piece, alone, or ahead of its commit in a session beside the lanes; one in which the
 /// schema changes is alone too.
 /// </summary>
-internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger) : ITarget
+/// <param name="followed">Where shapes that the target has taken over are told; null where changes of the schema come from event triggers alone.</param>
+internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider time, ILogger logger, FollowedTables? followed = null) : ITarget
 {
     readonly TargetSessions _sessions = new(options, time, logger);
     readonly SemaphoreSlim _planning = new(1);
@@ -38,6 +39,7 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
         await ProgressTable.CreateAsync(Control, cancellationToken);
         var checkpoint = await ProgressTable.TakeOverAsync(Control, options.Name, cancellationToken);
         _epoch = checkpoint?.Epoch ?? 1;
+        followed?.Load(await TableShapeRecords.ReadAllAsync(Control, options.Name, cancellationToken));
         _tables = new TargetTables(Control);
         _lanes = new ApplyLanes(await _sessions.OpenLanesAsync(cancellationToken), _epoch, options, time, (batch, token) => PlanAsync(batch, inOrder: true, token));
         return checkpoint;

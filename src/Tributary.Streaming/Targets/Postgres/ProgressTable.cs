@@ -105,7 +105,7 @@ internal static class ProgressTable
         { Parameters = { new() { Value = $"tributary_{pipeline}" } } };
         await origin.ExecuteNonQueryAsync(cancellationToken);
         await using var command = new NpgsqlCommand(
-            "WITH forgotten AS (DELETE FROM tributary.copied_object WHERE pipeline = $1), told AS (DELETE FROM tributary.schema_report WHERE pipeline = $1) DELETE FROM tributary.progress WHERE pipeline = $1", target)
+            "WITH forgotten AS (DELETE FROM tributary.copied_object WHERE pipeline = $1), told AS (DELETE FROM tributary.schema_report WHERE pipeline = $1), shapes AS (DELETE FROM tributary.table_shape WHERE pipeline = $1) DELETE FROM tributary.progress WHERE pipeline = $1", target)
         { Parameters = { new() { Value = pipeline } } };
         await command.ExecuteNonQueryAsync(cancellationToken);
     }

@@ -1,6 +1,7 @@
 using Npgsql;
 using Tributary.Postgres;
 using Tributary.Streaming.Targets.Postgres.Ddl;
+using Tributary.Streaming.Targets.Postgres.Descriptions;
 
 namespace Tributary.Streaming.Targets.Postgres;
 
@@ -12,7 +13,7 @@ namespace Tributary.Streaming.Targets.Postgres;
 /// 2. Write rows up to each command; what is known of the target's tables is forgotten after it.
 /// 3. Record what was made as the stream's own, and what is missing; save the position; commit.
 /// </summary>
-internal sealed class SchemaTransaction(ApplySession session, StreamOptions options, long epoch, HashSet<string> rolesTold)
+internal sealed class SchemaTransaction(ApplySession session, StreamOptions options, long epoch, HashSet<string> rolesTold, FollowedTables? followed)
 {
     // The session's settings are for statements that find single rows by an index; a command of the source's may read whole tables. It waits for
     // whoever holds a lock, as it would when a user ran it, and a function's body may name what does not exist yet.
@@ -21,6 +22,7 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
         "SET LOCAL plan_cache_mode = auto; SET LOCAL check_function_bodies = off; SET LOCAL client_min_messages = warning";
 
     readonly DdlApply _ddl = new(session.Connection, rolesTold);
+    readonly DescriptionApply? _descriptions = followed is null ? null : new DescriptionApply(session.Connection, options, followed);
 
     // Of the session's own, since no other session sees the new schema before the commit.
     readonly TargetTables _tables = new(session.Connection);
@@ -31,6 +33,7 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
     long _missing;
     long _commands;
     long _place;
+    uint _xid;
     bool _inOrder;
 
     /// <exception cref="RefusedException">The target cannot take a row; it has undone all of it.</exception>
@@ -53,6 +56,7 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
     {
         var transaction = batch.Transactions[0];
         Reset();
+        _xid = transaction.Xid;
         try
         {
             await session.BeginAsync(lockTimeout: TimeSpan.Zero, cancellationToken);
@@ -75,6 +79,8 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
             await CopiedObjects.EndRecordAsync(session.Connection, options.Name, cancellationToken);
             await SchemaReportTable.AddAsync(session.Connection, options.Name, _reports, cancellationToken);
             await session.CommitAsync(batch.Position, transaction.CommitTime, epoch, cancellationToken);
+            foreach (var shape in _descriptions?.Taken ?? [])
+                followed!.Put(shape);
             return new WriteOutcome(_missing, _commands, _reports.Count > 0 ? _reports : null);
         }
         catch (Exception exception) when (exception is RefusedException or StreamException)
@@ -87,6 +93,7 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
     void Reset()
     {
         _ddl.Reset();
+        _descriptions?.Reset();
         _tables.Forget();
         _reports.Clear();
         _creations.Clear();
@@ -122,7 +129,7 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
                     await ApplyAsync(creation, position, cancellationToken);
                 _rows.Add(change);
             }
-            else if (!_early.Contains(schema.Json))
+            else if (schema.IsDescription || !_early.Contains(schema.Json))
             {
                 await ApplyAsync(schema, position, cancellationToken);
             }
@@ -135,9 +142,17 @@ internal sealed class SchemaTransaction(ApplySession session, StreamOptions opti
     async Task ApplyAsync(SchemaChange schema, Lsn position, CancellationToken cancellationToken)
     {
         await WriteRowsAsync(position, cancellationToken);
-        await _ddl.ApplyAsync(schema, position, _place, _reports, cancellationToken);
+        if (!schema.IsDescription)
+        {
+            await _ddl.ApplyAsync(schema, position, _place, _reports, cancellationToken);
+            _commands++;
+        }
+        else if (await _descriptions!.ApplyAsync(schema.Described(), _xid, position, _place, _reports, cancellationToken))
+        {
+            _commands++;
+        }
+
         _tables.Forget();
-        _commands++;
         _place++;
     }
 

@@ -27,6 +27,10 @@ internal sealed class TargetTables(NpgsqlConnection connection)
         {
             var change = changes[i];
             var located = new LocatedChange(change, commitEndLsn, first + i);
+            // It shows what is known, or the transaction would be written by SchemaTransaction.
+            if (change.Schema is { IsRepeated: true })
+                continue;
+
             // Such a transaction is written alone, by SchemaTransaction; passed over here, the command would be lost without a word.
             if (change.Kind == ChangeKind.Schema)
                 throw new InvalidOperationException($"A change of the schema came among rows: {located}.");
