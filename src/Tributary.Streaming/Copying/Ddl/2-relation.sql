@@ -34,7 +34,7 @@ $f$;
 CREATE OR REPLACE FUNCTION tributary.ddl_sequence(sequence oid) RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
     SELECT jsonb_build_object(
-        'name', tributary.ddl_name(c.relnamespace, c.relname), 'type', format_type(s.seqtypid, NULL),
+        'name', tributary.ddl_name(c.relnamespace, c.relname), 'own_name', c.relname, 'schema', (SELECT nspname FROM pg_namespace WHERE oid = c.relnamespace), 'type', format_type(s.seqtypid, NULL),
         'options', format('INCREMENT BY %s MINVALUE %s MAXVALUE %s START WITH %s CACHE %s %s', s.seqincrement, s.seqmin, s.seqmax, s.seqstart, s.seqcache,
             CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END),
         'owned_by', (SELECT format('%s.%I', d.refobjid::regclass, a.attname) FROM pg_depend d

@@ -117,6 +117,43 @@ BEGIN
 END
 $f$;
 
+-- A schema or a type that changes does not lock the tables that use it: a transaction that wrote before would be decoded with the old names and
+-- values, and come behind the change. So it waits for them, as far as the session's locks allow. That fails no command: without the wait the
+-- stream meets such a transaction only if one is under way.
+CREATE OR REPLACE FUNCTION tributary.ddl_await_writers(relations oid[]) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $f$
+DECLARE
+    names text;
+BEGIN
+    SELECT string_agg(c.oid::regclass::text, ', ' ORDER BY c.oid) INTO names FROM pg_class c WHERE c.oid = ANY (relations) AND c.relkind IN ('r', 'p') AND c.relpersistence <> 't';
+    IF names IS NOT NULL THEN
+        EXECUTE 'LOCK TABLE ' || names || ' IN SHARE MODE';
+    END IF;
+EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+    NULL;
+END
+$f$;
+
+CREATE OR REPLACE FUNCTION tributary.ddl_before_others(class oid, id oid, was jsonb, now jsonb) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+    IF was ->> 'kind' = 'SCHEMA' AND was ->> 'name' <> now ->> 'name' THEN
+        PERFORM tributary.ddl_await_writers((SELECT array_agg(oid) FROM pg_class WHERE relnamespace = id));
+        -- Until Postgres 15 pgoutput does not tell a table's new schema unless something else about the table has changed.
+        UPDATE pg_class SET relname = relname WHERE relnamespace = id AND relkind IN ('r', 'p');
+        PERFORM tributary.ddl_remember(s.classid, s.objid, tributary.ddl_describe(s.classid, s.objid)) FROM tributary.ddl_state s
+        WHERE s.state ->> 'schema' = was ->> 'name' AND tributary.ddl_describe(s.classid, s.objid) IS NOT NULL;
+    ELSIF class = 'pg_type'::regclass AND ((was -> 'labels') IS DISTINCT FROM (now -> 'labels') OR (was -> 'columns') IS DISTINCT FROM (now -> 'columns')) THEN
+        PERFORM tributary.ddl_await_writers((
+            WITH RECURSIVE users AS (
+                SELECT t.oid, t.typrelid FROM pg_type t WHERE t.oid = id
+                UNION SELECT t.oid, t.typrelid FROM users u JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = u.oid
+                JOIN pg_type t ON d.classid = 'pg_type'::regclass AND t.oid = d.objid OR d.classid = 'pg_class'::regclass AND t.typrelid = d.objid)
+            SELECT array_agg(typrelid) FROM users WHERE typrelid <> 0));
+    END IF;
+END
+$f$;
+
 -- Compares each touched object with what is remembered of it, and writes one message with all that differs.
 CREATE OR REPLACE FUNCTION tributary.ddl_emit(tag text, touched tributary.ddl_address[], dropped jsonb, reports jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
@@ -127,6 +164,7 @@ DECLARE
     after jsonb;
     objects jsonb := '[]';
     rewritten oid[] := '{}';
+    emptied oid[] := '{}';
     refused jsonb := '[]';
     refreshed jsonb := '[]';
     user_types boolean;
@@ -153,18 +191,18 @@ BEGIN
         ELSIF before IS DISTINCT FROM after THEN
             objects := objects || jsonb_build_object('id', item.objid, 'before', before, 'after', after);
             PERFORM tributary.ddl_remember(item.classid, item.objid, after);
-            IF before ->> 'kind' = 'SCHEMA' AND before ->> 'name' <> after ->> 'name' THEN
-                PERFORM tributary.ddl_remember(s.classid, s.objid, tributary.ddl_describe(s.classid, s.objid)) FROM tributary.ddl_state s
-                WHERE s.state ->> 'schema' = before ->> 'name' AND tributary.ddl_describe(s.classid, s.objid) IS NOT NULL;
-            END IF;
+            PERFORM tributary.ddl_before_others(item.classid, item.objid, before, after);
         END IF;
     END LOOP;
     FOR relation IN
         DELETE FROM tributary.ddl_rewrite r WHERE (r.reason & 7) <> 0
-            AND EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relid AND c.relkind = 'r' AND c.relpersistence = 'p') RETURNING r.relid
+            AND EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relid AND c.relkind = 'r' AND c.relpersistence <> 't') RETURNING r.relid
     LOOP
         CONTINUE WHEN tributary.ddl_whole('pg_class'::regclass, relation) IS NULL;
-        IF pg_table_size(relation) > setting.rewrite_bytes_max THEN
+        IF (SELECT relpersistence = 'u' FROM pg_class WHERE oid = relation) THEN
+            -- Its rows are the source's alone; those that the target still has could not follow the command.
+            emptied := emptied || relation;
+        ELSIF pg_table_size(relation) > setting.rewrite_bytes_max THEN
             refused := refused || jsonb_build_object('object', relation::regclass::text, 'bytes', pg_table_size(relation), 'max', setting.rewrite_bytes_max);
         ELSE
             rewritten := rewritten || relation;
@@ -173,7 +211,7 @@ BEGIN
     IF tag = 'REFRESH MATERIALIZED VIEW' THEN
         SELECT COALESCE(jsonb_agg(tributary.ddl_describe(classid, objid)), '[]') INTO refreshed FROM unnest(touched) WHERE objid IS NOT NULL;
     END IF;
-    IF objects = '[]' AND dropped = '[]' AND reports = '[]' AND refused = '[]' AND refreshed = '[]' AND rewritten = '{}' THEN
+    IF objects = '[]' AND dropped = '[]' AND reports = '[]' AND refused = '[]' AND refreshed = '[]' AND rewritten || emptied = '{}' THEN
         RETURN;
     END IF;
     user_types := EXISTS (SELECT FROM jsonb_array_elements(objects) o, jsonb_each(o -> 'after' -> 'columns') c WHERE (c.value ->> 'type_id')::bigint >= 10000);
@@ -182,7 +220,7 @@ BEGIN
     END IF;
     PERFORM pg_logical_emit_message(true, 'tributary.ddl', jsonb_strip_nulls(jsonb_build_object(
         'token', setting.token, 'tag', tag, 'user_types', user_types, 'objects', objects, 'dropped', dropped, 'reports', reports, 'refused', refused, 'refreshed', refreshed,
-        'rewritten', (SELECT COALESCE(jsonb_agg(jsonb_build_object('id', r, 'identity', r::regclass::text)), '[]') FROM unnest(rewritten) r)))::text);
+        'rewritten', (SELECT COALESCE(jsonb_agg(jsonb_build_object('id', r, 'identity', r::regclass::text)), '[]') FROM unnest(rewritten || emptied) r)))::text);
     FOREACH relation IN ARRAY rewritten LOOP
         PERFORM tributary.ddl_send_rows(relation, setting.token, setting.rows_message_max);
     END LOOP;

@@ -117,7 +117,7 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
         else if (wasIdentity.ValueKind != JsonValueKind.Object && isIdentity.ValueKind == JsonValueKind.Object)
             steps.Essential(DdlPhase.Key, $"{Alter(column)} ADD GENERATED {RelationCreation.Identity(column)}");
         else if (isIdentity.ValueKind == JsonValueKind.Object)
-            SequenceSteps.Alter(steps, wasIdentity, isIdentity);
+            SequenceSteps.AlterIdentity(steps, wasIdentity, isIdentity);
     }
 
     void Settings(JsonElement was, JsonElement column)

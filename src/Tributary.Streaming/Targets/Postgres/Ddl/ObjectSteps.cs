@@ -76,17 +76,20 @@ internal static class ObjectSteps
         foreach (var (key, part) in old)
         {
             if (!now.ContainsKey(key) && part.Text("unset") is { } unset)
-                Step(steps, key, unset);
+                Step(steps, key, Renamed(unset));
         }
 
         foreach (var (key, part) in now)
         {
-            if (skip.Contains(key) || (old.TryGetValue(key, out var was) && was.Text("set") == part.Text("set")))
+            if (skip.Contains(key) || (old.TryGetValue(key, out var was) && Renamed(was.Text("set") ?? "") == part.Text("set")))
                 continue;
-            if (IsOwnPart(key) && old.TryGetValue(key, out var earlier))
-                Step(steps, key, earlier.Required("unset"));
+            if (IsOwnPart(key) && old.ContainsKey(key))
+                Step(steps, key, part.Required("unset"));
             Step(steps, key, part.Required("set"));
         }
+
+        // The statements of the parts name the object as it was called then.
+        string Renamed(string sql) => before.Text("identity") is { } was ? sql.Replace(was, after.Required("identity"), StringComparison.Ordinal) : sql;
     }
 
     static void Step(DdlSteps steps, string key, string sql)

@@ -7,7 +7,8 @@ namespace Tributary.Streaming.Targets.Postgres.Ddl;
 /// The steps for constraints, indexes, triggers, rules and policies of one relation. A part is the same as before if it has the same number, or,
 /// where the server makes parts anew (as when a column gets another type), the same name. A part that goes with a column may be gone already.
 /// </summary>
-internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
+/// <param name="earlier">What the relation is called while parts are taken away, which comes before it is renamed.</param>
+internal sealed class PartSteps(DdlSteps steps, string keyword, string earlier, string identity)
 {
     public void Constraints(JsonElement before, JsonElement after)
     {
@@ -29,7 +30,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
             if (!isSame && was.Text("definition") != constraint.Text("definition"))
             {
                 if (IsOwn(was))
-                    steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {identity} DROP CONSTRAINT IF EXISTS {Name(was)}");
+                    steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {earlier} DROP CONSTRAINT IF EXISTS {Name(was)}");
                 Add(constraint, after);
                 continue;
             }
@@ -50,7 +51,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         foreach (var (id, constraint) in old)
         {
             if (Later(now, id, constraint) is null && IsOwn(constraint))
-                steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {identity} DROP CONSTRAINT IF EXISTS {Name(constraint)}");
+                steps.Essential(DdlPhase.Drop, $"ALTER {keyword} {earlier} DROP CONSTRAINT IF EXISTS {Name(constraint)}");
         }
     }
 
@@ -99,7 +100,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
                 steps.Essential(DdlPhase.Index, index.Required("definition"));
             if (was is { } named && isSame && Name(named) != Name(index) && index.Text("constraint") is null)
                 steps.Essential(DdlPhase.Rename, $"ALTER INDEX {Full(named)} RENAME TO {Name(index)}");
-            IndexSettings(was ?? default, index);
+            IndexSettings(was ?? default, index, isSame);
         }
 
         foreach (var (id, index) in old)
@@ -136,10 +137,10 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
     {
         if (old.TryGetValue(id, out var same))
             return same;
-        foreach (var (earlierId, earlier) in old)
+        foreach (var (otherId, other) in old)
         {
-            if (!now.ContainsKey(earlierId) && Name(earlier) == Name(part))
-                return earlier;
+            if (!now.ContainsKey(otherId) && Name(other) == Name(part))
+                return other;
         }
 
         return null;
@@ -158,14 +159,16 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         return null;
     }
 
-    void IndexSettings(JsonElement was, JsonElement index)
+    void IndexSettings(JsonElement was, JsonElement index, bool isSame)
     {
         var isNew = was.ValueKind != JsonValueKind.Object;
         if (index.Text("parent") is { } parent && was.Text("parent") != parent)
             steps.Essential(DdlPhase.AttachIndex, $"ALTER INDEX {parent} ATTACH PARTITION {Full(index)}");
-        if (!isNew)
+        // CREATE INDEX has said the settings; the definition of a constraint does not hold those of its index.
+        if (!isNew || index.Text("constraint") is not null)
         {
-            foreach (var change in RelationSteps.OptionChanges(was.Settings("options"), index.Settings("options"), ""))
+            var earlierOptions = isSame || index.Text("constraint") is null ? was.Settings("options") : new Dictionary<string, string>();
+            foreach (var change in RelationSteps.OptionChanges(earlierOptions, index.Settings("options"), ""))
                 steps.Descriptive(DdlPhase.Setting, $"ALTER INDEX {Full(index)} {change}");
         }
 
@@ -183,7 +186,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
         foreach (var (id, part) in old)
         {
             if (Later(now, id, part) is null)
-                steps.Essential(DdlPhase.Drop, $"DROP {kind} IF EXISTS {Name(part)} ON {identity}");
+                steps.Essential(DdlPhase.Drop, $"DROP {kind} IF EXISTS {Name(part)} ON {earlier}");
         }
 
         foreach (var (id, part) in now)
@@ -193,7 +196,7 @@ internal sealed class PartSteps(DdlSteps steps, string keyword, string identity)
                 steps.Essential(DdlPhase.Rename, $"ALTER {kind} {Name(renamed)} ON {identity} RENAME TO {Name(part)}");
             else if (was is { } changed && changed.Text("definition") != part.Text("definition"))
             {
-                steps.Essential(DdlPhase.Drop, $"DROP {kind} IF EXISTS {Name(changed)} ON {identity}");
+                steps.Essential(DdlPhase.Drop, $"DROP {kind} IF EXISTS {Name(changed)} ON {earlier}");
                 was = null;
             }
 

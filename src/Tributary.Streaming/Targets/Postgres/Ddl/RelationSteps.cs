@@ -47,7 +47,7 @@ internal sealed class RelationSteps(DdlSteps steps, JsonElement before, JsonElem
             var columns = new ColumnSteps(steps, _keyword, after, isEmptied: true, NoMissing);
             foreach (var column in after.Parts("columns").Values)
                 columns.Describe(column, isPartition);
-            var parts = new PartSteps(steps, _keyword, _identity);
+            var parts = new PartSteps(steps, _keyword, _identity, _identity);
             foreach (var constraint in after.Parts("constraints").Values)
                 parts.Add(constraint, after, isCreated: true);
             parts.Indexes(default, after);
@@ -83,7 +83,7 @@ internal sealed class RelationSteps(DdlSteps steps, JsonElement before, JsonElem
             steps.Essential(DdlPhase.Create, RelationCreation.Sql(after));
         if (before.Text("persistence") != after.Text("persistence"))
             steps.Essential(DdlPhase.Column, $"ALTER {_keyword} {_identity} SET {(after.Text("persistence") == "u" ? "UNLOGGED" : "LOGGED")}");
-        var parts = new PartSteps(steps, _keyword, _identity);
+        var parts = new PartSteps(steps, _keyword, before.Required("identity"), _identity);
         parts.Constraints(before, after);
         parts.Indexes(before, after);
         parts.Attached(before, after);
