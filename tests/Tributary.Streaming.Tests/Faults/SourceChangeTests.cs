@@ -1,5 +1,4 @@
 using Tributary.Postgres;
-using Tributary.Postgres.Programs;
 using Tributary.Testing;
 
 namespace Tributary.Streaming.Tests.Faults;
