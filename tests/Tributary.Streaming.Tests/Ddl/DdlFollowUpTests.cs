@@ -1,3 +1,5 @@
+using Tributary.Testing;
+
 namespace Tributary.Streaming.Tests.Ddl;
 
 /// <summary>Commands whose description depends on what came before them, or on who writes at the same time.</summary>
@@ -77,6 +79,43 @@ public sealed class DdlFollowUpTests
 
         Assert.Equal("{fillfactor=80}{fillfactor=60}", await StreamHarness.ScalarAsync(
             stream.Target, "SELECT string_agg(reloptions::text, '' ORDER BY relname) FROM pg_class WHERE relname IN ('item_key', 'made_pkey')"));
+    }
+
+    [Fact]
+    public async Task Grants_on_the_sequence_of_an_identity_column_are_carried()
+    {
+        await using var stream = await StreamHarness.CreateAsync(Item);
+        await stream.StartAndCatchUpAsync();
+        var role = $"counter_{Guid.NewGuid():N}"[..20];
+        await stream.SourceAsync($"CREATE ROLE {role}");
+
+        await stream.SourceAsync("CREATE TABLE made (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY)");
+        await stream.SourceAsync($"GRANT USAGE ON SEQUENCE made_id_seq TO {role}");
+        await stream.CatchUpAsync();
+
+        var has = $"SELECT has_sequence_privilege('{role}', 'made_id_seq', 'USAGE')";
+        Assert.Equal(true, await StreamHarness.ScalarAsync(stream.Target, has));
+        await stream.SourceAsync($"REVOKE ALL ON SEQUENCE made_id_seq FROM {role}");
+        await stream.CatchUpAsync();
+        Assert.Equal(false, await StreamHarness.ScalarAsync(stream.Target, has));
+        await stream.SourceAsync($"DROP ROLE {role}");
+    }
+
+    [Fact]
+    public async Task Not_null_constraints_keep_their_names()
+    {
+        var server = await TestServers.ForMajorAsync(18);
+        await using var stream = await StreamHarness.CreateAsync(server, server, Item);
+        await stream.StartAndCatchUpAsync();
+
+        await stream.SourceAsync("CREATE TABLE base (id int CONSTRAINT must NOT NULL, \"Odd one\" text NOT NULL); CREATE TABLE alike (LIKE base)");
+        await stream.SourceAsync("ALTER TABLE base RENAME TO other; ALTER TABLE other RENAME CONSTRAINT must TO shall; ALTER TABLE other ADD n int CONSTRAINT \"it's\" NOT NULL");
+        await stream.SourceAsync("CREATE TABLE sale (id int CONSTRAINT sold NOT NULL) PARTITION BY RANGE (id); CREATE TABLE sale_1 PARTITION OF sale DEFAULT");
+        await stream.CatchUpAsync();
+
+        const string Names = "SELECT conrelid::regclass || ' ' || conname FROM pg_constraint WHERE contype = 'n' AND connamespace = 'public'::regnamespace ORDER BY 1";
+        Assert.Equal(await StreamHarness.ColumnAsync(stream.Source, Names), await StreamHarness.ColumnAsync(stream.Target, Names));
+        Assert.Equal(0, stream.Pipeline!.Status.SchemaReports);
     }
 
     [Fact]

@@ -6,6 +6,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
         'name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'type_id', a.atttypid, 'modifier', a.atttypmod,
         'collation', CASE WHEN a.attcollation <> t.typcollation THEN tributary.ddl_name(co.collnamespace, co.collname) END,
         'not_null', a.attnotnull,
+        'not_null_name', (SELECT k.conname FROM pg_constraint k WHERE k.conrelid = relation AND k.contype = 'n' AND k.conkey = ARRAY[a.attnum]),
         'default', pg_get_expr(d.adbin, d.adrelid),
         'generated', NULLIF(a.attgenerated::text, ''),
         'identity', NULLIF(a.attidentity::text, ''),
@@ -39,7 +40,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
             CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END),
         'owned_by', (SELECT format('%s.%I', d.refobjid::regclass, a.attname) FROM pg_depend d
             JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-            WHERE d.classid = 'pg_class'::regclass AND d.objid = sequence AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a'))
+            WHERE d.classid = 'pg_class'::regclass AND d.objid = sequence AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a'),
+        'grants', tributary.ddl_grants('SEQUENCE ' || tributary.ddl_name(c.relnamespace, c.relname), '', '', c.relacl, 's', c.relowner))
     FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid WHERE s.seqrelid = sequence
 $f$;
 

@@ -118,10 +118,10 @@ END
 $f$;
 
 -- A schema or a type that changes does not lock the tables that use it: a transaction that wrote before would be decoded with the old names and
--- values, and come behind the change. So it waits for them, as far as the session's locks allow. That fails no command: without the wait the
--- stream meets such a transaction only if one is under way.
+-- values, and come behind the change. So it waits for them, but not for long, since new writers queue behind the wait. That fails no command:
+-- without the wait the stream meets such a transaction only if one is under way, and stops there.
 CREATE OR REPLACE FUNCTION tributary.ddl_await_writers(relations oid[]) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '10s' AS $f$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '1s' AS $f$
 DECLARE
     names text;
 BEGIN
@@ -140,7 +140,8 @@ BEGIN
     IF was ->> 'kind' = 'SCHEMA' AND was ->> 'name' <> now ->> 'name' THEN
         PERFORM tributary.ddl_await_writers((SELECT array_agg(oid) FROM pg_class WHERE relnamespace = id));
         -- Until Postgres 15 pgoutput does not tell a table's new schema unless something else about the table has changed.
-        UPDATE pg_class SET relname = relname WHERE relnamespace = id AND relkind IN ('r', 'p');
+        -- ALTER TABLE would do the same, and would call this trigger again in the middle of its work.
+        UPDATE pg_class SET relname = relname WHERE relnamespace = id AND relkind IN ('r', 'p') AND current_setting('server_version_num')::int < 160000;
         PERFORM tributary.ddl_remember(s.classid, s.objid, tributary.ddl_describe(s.classid, s.objid)) FROM tributary.ddl_state s
         WHERE s.state ->> 'schema' = was ->> 'name' AND tributary.ddl_describe(s.classid, s.objid) IS NOT NULL;
     ELSIF class = 'pg_type'::regclass AND ((was -> 'labels') IS DISTINCT FROM (now -> 'labels') OR (was -> 'columns') IS DISTINCT FROM (now -> 'columns')) THEN

@@ -138,6 +138,22 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
             }
         }
 
+        NotNullName(was, column);
         steps.Comment($"COLUMN {_identity}.{Name(column)}", was, column);
+    }
+
+    // From PostgreSQL 18 on a NOT NULL is a constraint with a name, which CREATE TABLE and ADD COLUMN say. An older target has none, and the
+    // statement then finds nothing to do; one that is inherited is renamed with its parent's.
+    void NotNullName(JsonElement was, JsonElement column)
+    {
+        var (old, now) = (was.Text("not_null_name"), column.Text("not_null_name"));
+        if (was.ValueKind != JsonValueKind.Object || now is null || now == (old ?? $"{relation.Required("name")}_{column.Required("name")}_not_null"))
+            return;
+        var table = SqlQuoting.Literal(_identity);
+        var search =
+            $"SELECT k.conname INTO earlier FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum] " +
+            $"WHERE k.conrelid = {table}::regclass AND k.contype = 'n' AND k.coninhcount = 0 AND a.attname = {SqlQuoting.Literal(column.Required("name"))} AND k.conname <> {SqlQuoting.Literal(now)};";
+        var rename = $"EXECUTE pg_catalog.format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', {table}, earlier, {SqlQuoting.Literal(now)});";
+        steps.Descriptive(DdlPhase.Setting, $"DO {SqlQuoting.Literal($"DECLARE earlier name; BEGIN {search} IF FOUND THEN {rename} END IF; END")}");
     }
 }

@@ -29,8 +29,16 @@ internal static class RelationCreation
             sql.Append($" GENERATED ALWAYS AS ({column.Required("default")}) {(generated == "v" ? "VIRTUAL" : "STORED")}");
         if (column.Field("sequence").ValueKind == JsonValueKind.Object)
             sql.Append($" GENERATED {Identity(column)}");
-        return sql.Append(column.Flag("not_null") ? " NOT NULL" : "").ToString();
+        return sql.Append(NotNull(column)).ToString();
     }
+
+    // Postgres before 18 takes the constraint's name and forgets it.
+    static string NotNull(JsonElement column) => (column.Flag("not_null"), column.Text("not_null_name")) switch
+    {
+        (false, _) => "",
+        (true, null) => " NOT NULL",
+        (true, { } name) => $" CONSTRAINT {SqlQuoting.Identifier(name)} NOT NULL",
+    };
 
     /// <summary>An identity at the target is always BY DEFAULT: the source may give such a column a value that no UPDATE could set otherwise.</summary>
     public static string Identity(JsonElement column)
@@ -63,7 +71,7 @@ internal static class RelationCreation
         if (relation.Text("of_type") is { } type)
         {
             var typed = relation.Parts("columns").Values.Where(column => column.Flag("not_null") || column.Text("default") is not null)
-                .Select(column => $"{SqlQuoting.Identifier(column.Required("name"))} WITH OPTIONS{(column.Flag("not_null") ? " NOT NULL" : "")}" +
+                .Select(column => $"{SqlQuoting.Identifier(column.Required("name"))} WITH OPTIONS{NotNull(column)}" +
                     $"{(column.Text("default") is { } value ? $" DEFAULT {value}" : "")}").ToList();
             sql.Append($" OF {type}{(typed.Count > 0 ? $" ({string.Join(", ", typed)})" : "")}");
         }

@@ -142,6 +142,10 @@ internal sealed class RelationSteps(DdlSteps steps, JsonElement before, JsonElem
         var renewed = steps.Grants(before.Parts("grants"), after.Parts("grants"));
         var (old, now) = (before.Parts("columns"), after.Parts("columns"));
         foreach (var (number, column) in now)
-            steps.Grants(old.GetValueOrDefault(number).Parts("grants"), column.Parts("grants"), renewed);
+        {
+            var was = old.GetValueOrDefault(number);
+            steps.Grants(was.Parts("grants"), column.Parts("grants"), renewed);
+            steps.Grants(was.Field("sequence").Parts("grants"), column.Field("sequence").Parts("grants"));
+        }
     }
 }
