@@ -119,6 +119,22 @@ public sealed class DdlFollowUpTests
     }
 
     [Fact]
+    public async Task Statistics_go_with_a_column_and_follow_its_name_and_type()
+    {
+        await using var stream = await StreamHarness.CreateAsync("CREATE TABLE item (id int PRIMARY KEY, a int, b int, c int); CREATE SCHEMA old; CREATE STATISTICS old.one (dependencies) ON a, b FROM item; CREATE STATISTICS two (mcv) ON b, c FROM item");
+        await stream.StartAndCatchUpAsync();
+
+        await stream.SourceAsync("ALTER TABLE item RENAME b TO bb; ALTER TABLE item ALTER c TYPE text; ALTER SCHEMA old RENAME TO young");
+        await stream.SourceAsync("CREATE STATISTICS three (ndistinct) ON c, bb FROM item; ALTER TABLE item DROP a");
+        await stream.SourceAsync("ALTER TABLE item DROP c, ADD c int; INSERT INTO item VALUES (1, 2, 3)");
+        await stream.CatchUpAsync();
+
+        const string Definitions = "SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext ORDER BY 1";
+        Assert.Equal(await StreamHarness.ColumnAsync(stream.Source, Definitions), await StreamHarness.ColumnAsync(stream.Target, Definitions));
+        await stream.AssertEqualAsync();
+    }
+
+    [Fact]
     public async Task Rows_follow_their_table_into_a_schemas_new_name()
     {
         await using var stream = await StreamHarness.CreateAsync("CREATE SCHEMA old; CREATE TABLE old.item (id int PRIMARY KEY)");

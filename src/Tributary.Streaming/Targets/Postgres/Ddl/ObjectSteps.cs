@@ -24,7 +24,7 @@ internal static class ObjectSteps
         switch (after.Text("mode"))
         {
             case "recreate" when before.Text("create") != after.Text("create") && SameName(before, after):
-                steps.Essential(DdlPhase.Drop, $"DROP {kind} {before.Required("identity")}");
+                steps.Essential(DdlPhase.Drop, $"DROP {kind} {MayBeGone(kind)}{before.Required("identity")}");
                 steps.Essential(DdlPhase.Create, after.Required("create"));
                 SetParts(steps, default, after, []);
                 OwnerOf(steps, default, after);
@@ -52,8 +52,11 @@ internal static class ObjectSteps
             return;
         }
 
-        steps.Essential(DdlPhase.Drop, $"DROP {kind} {(kind is "CAST" or "OPERATOR" ? state.Required("identity") : identity)}");
+        steps.Essential(DdlPhase.Drop, $"DROP {kind} {MayBeGone(kind)}{(kind is "CAST" or "OPERATOR" ? state.Required("identity") : identity)}");
     }
+
+    // Statistics go with the first of their columns.
+    static string MayBeGone(string kind) => kind == "STATISTICS" ? "IF EXISTS " : "";
 
     static bool SameName(JsonElement before, JsonElement after) => before.Text("name") == after.Text("name") && before.Text("schema") == after.Text("schema");
 
