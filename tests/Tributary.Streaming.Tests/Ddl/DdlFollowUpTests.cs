@@ -125,7 +125,7 @@ public sealed class DdlFollowUpTests
         await stream.StartAndCatchUpAsync();
 
         await stream.SourceAsync("ALTER TABLE item RENAME b TO bb; ALTER TABLE item ALTER c TYPE text; ALTER SCHEMA old RENAME TO young");
-        await stream.SourceAsync("CREATE STATISTICS three (ndistinct) ON c, bb FROM item; ALTER TABLE item DROP a");
+        await stream.SourceAsync("CREATE STATISTICS three (ndistinct) ON c, bb FROM item; ALTER TABLE item DROP a; CREATE TABLE alike (LIKE item INCLUDING STATISTICS INCLUDING COMMENTS)");
         await stream.SourceAsync("ALTER TABLE item DROP c, ADD c int; INSERT INTO item VALUES (1, 2, 3)");
         await stream.CatchUpAsync();
 

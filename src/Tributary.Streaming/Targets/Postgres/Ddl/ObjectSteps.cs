@@ -9,7 +9,7 @@ internal static class ObjectSteps
     public static void Create(DdlSteps steps, JsonElement after)
     {
         if (after.Text("create") is { } sql)
-            steps.Essential(DdlPhase.Create, sql);
+            steps.Essential(CreatePhase(after), sql);
         else if (after.Required("kind") != "DEFAULT PRIVILEGES")
             throw new JsonException("the object cannot be made from its description");
         // What the statement has set already is set again at most.
@@ -25,7 +25,7 @@ internal static class ObjectSteps
         {
             case "recreate" when before.Text("create") != after.Text("create") && SameName(before, after):
                 steps.Essential(DdlPhase.Drop, $"DROP {kind} {MayBeGone(kind)}{before.Required("identity")}");
-                steps.Essential(DdlPhase.Create, after.Required("create"));
+                steps.Essential(CreatePhase(after), after.Required("create"));
                 SetParts(steps, default, after, []);
                 OwnerOf(steps, default, after);
                 return;
@@ -57,6 +57,9 @@ internal static class ObjectSteps
 
     // Statistics go with the first of their columns.
     static string MayBeGone(string kind) => kind == "STATISTICS" ? "IF EXISTS " : "";
+
+    // Statistics are of columns, which may come with the same command.
+    static DdlPhase CreatePhase(JsonElement state) => state.Required("kind") == "STATISTICS" ? DdlPhase.Index : DdlPhase.Create;
 
     static bool SameName(JsonElement before, JsonElement after) => before.Text("name") == after.Text("name") && before.Text("schema") == after.Text("schema");
 
