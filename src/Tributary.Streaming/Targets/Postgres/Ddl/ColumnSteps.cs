@@ -139,7 +139,16 @@ internal sealed class ColumnSteps(DdlSteps steps, string keyword, JsonElement re
         }
 
         NotNullName(was, column);
+        SequenceType(was, column);
         steps.Comment($"COLUMN {_identity}.{Name(column)}", was, column);
+    }
+
+    // A new identity's sequence is of its column's type, but one that LIKE has made is of bigint, with the bounds of the other.
+    void SequenceType(JsonElement was, JsonElement column)
+    {
+        var (old, now) = (was.Field("sequence"), column.Field("sequence"));
+        if (old.ValueKind != JsonValueKind.Object && now.ValueKind == JsonValueKind.Object && now.Text("type") != column.Text("type"))
+            steps.Essential(DdlPhase.Setting, $"ALTER SEQUENCE {now.Required("name")} AS {now.Required("type")} {now.Required("options")}");
     }
 
     // From PostgreSQL 18 on a NOT NULL is a constraint with a name, which CREATE TABLE and ADD COLUMN say. An older target has none, and the

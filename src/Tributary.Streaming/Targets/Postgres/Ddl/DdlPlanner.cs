@@ -110,6 +110,9 @@ internal static class DdlPlanner
     {
         var state = item.Field("state");
         var identity = item.Required("identity");
+        // What holds for a schema's or a role's later objects goes with it.
+        if (state.Text("kind") == "DEFAULT PRIVILEGES" && !item.Flag("original"))
+            return;
         if (state.Text("class") != "relation")
         {
             ObjectSteps.Drop(new DdlSteps($"{state.Required("kind")} {identity}", steps), state, identity);

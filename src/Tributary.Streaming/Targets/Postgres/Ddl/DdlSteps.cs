@@ -19,6 +19,10 @@ internal sealed class DdlSteps(string name, List<DdlStep> steps)
             Descriptive(DdlPhase.Comment, $"COMMENT ON {on} IS {(after.Text("comment") is { } comment ? SqlQuoting.Literal(comment) : "NULL")}");
     }
 
+    /// <summary>The earlier and the new owner of what changes hands; nobody otherwise.</summary>
+    public static IReadOnlyList<string> Owners(JsonElement before, JsonElement after) =>
+        before.Text("owner") is { } old && after.Text("owner") is { } now && old != now ? [old, now] : [];
+
     public void Owner(string kind, string identity, JsonElement before, JsonElement after)
     {
         if (after.Text("owner") is { } owner && owner != before.Text("owner"))
@@ -26,13 +30,17 @@ internal sealed class DdlSteps(string name, List<DdlStep> steps)
     }
 
     /// <summary>Applies what differs between two sets of parts, each with what sets it and what takes it away.</summary>
+    /// <param name="owners">
+    /// The two owners where the object has changed hands, which moves the one's rights to the other: what a part takes away is counted from what the earlier owner had.
+    /// </param>
     /// <param name="renewed">Roles whose other grants were set anew, which took these away.</param>
-    public HashSet<string> Grants(IReadOnlyDictionary<string, JsonElement> before, IReadOnlyDictionary<string, JsonElement> after, HashSet<string>? renewed = null)
+    public HashSet<string> Grants(
+        IReadOnlyDictionary<string, JsonElement> before, IReadOnlyDictionary<string, JsonElement> after, IReadOnlyList<string> owners, HashSet<string>? renewed = null)
     {
         var changed = new HashSet<string>();
         foreach (var (role, part) in before)
         {
-            if (!after.ContainsKey(role) && changed.Add(role))
+            if (!after.ContainsKey(role) && !owners.Contains(role) && changed.Add(role))
                 Descriptive(DdlPhase.Grant, part.Required("unset"), role);
         }
 

@@ -79,9 +79,10 @@ internal static class ObjectSteps
     {
         var old = before.Parts("parts");
         var now = after.Parts("parts");
+        var owners = DdlSteps.Owners(before, after);
         foreach (var (key, part) in old)
         {
-            if (!now.ContainsKey(key) && part.Text("unset") is { } unset)
+            if (!now.ContainsKey(key) && !owners.Contains(key) && part.Text("unset") is { } unset)
                 Step(steps, key, Renamed(unset));
         }
 

@@ -139,13 +139,14 @@ internal sealed class RelationSteps(DdlSteps steps, JsonElement before, JsonElem
             steps.Descriptive(DdlPhase.Setting, $"ALTER {_keyword} {_identity} SET ACCESS METHOD {SqlQuoting.Identifier(method)}");
         steps.Comment($"{_keyword} {_identity}", before, after);
         steps.Owner(_keyword, _identity, before, after);
-        var renewed = steps.Grants(before.Parts("grants"), after.Parts("grants"));
+        var owners = DdlSteps.Owners(before, after);
+        var renewed = steps.Grants(before.Parts("grants"), after.Parts("grants"), owners);
         var (old, now) = (before.Parts("columns"), after.Parts("columns"));
         foreach (var (number, column) in now)
         {
             var was = old.GetValueOrDefault(number);
-            steps.Grants(was.Parts("grants"), column.Parts("grants"), renewed);
-            steps.Grants(was.Field("sequence").Parts("grants"), column.Field("sequence").Parts("grants"));
+            steps.Grants(was.Parts("grants"), column.Parts("grants"), owners, renewed);
+            steps.Grants(was.Field("sequence").Parts("grants"), column.Field("sequence").Parts("grants"), owners);
         }
     }
 }
