@@ -48,6 +48,15 @@ public sealed record StreamStatusResponse
     /// <summary>Updates and deletes that found no row in the target.</summary>
     public long MissingRows { get; init; }
 
+    /// <summary>True: changes of the schema are known from the descriptions that come with rows, which tell less, since the source has no event triggers.</summary>
+    public bool SchemaFromDescriptions { get; init; }
+
+    /// <summary>What of the source's schema changes the target does not have; all of it is in the target's table <c>tributary.schema_report</c>.</summary>
+    public long SchemaReports { get; init; }
+
+    /// <summary>The newest of them.</summary>
+    public IReadOnlyList<StreamSchemaReportResponse> LastSchemaReports { get; init; } = [];
+
     public int Reconnections { get; init; }
 
     /// <summary>Bytes of production's log that the target has not confirmed.</summary>
@@ -70,5 +79,10 @@ public sealed record StreamStatusResponse
 /// <summary>Changes that a target has made durable, by kind.</summary>
 /// <param name="Schemas">Commands that changed the schema.</param>
 public sealed record StreamChangesResponse(long Inserts, long Updates, long Deletes, long Truncates, long Schemas);
+
+/// <summary>Something about a change of the schema that the target does not have.</summary>
+/// <param name="Lsn">The end of the commit that it belongs to.</param>
+/// <param name="Command">The command's tag, for example GRANT.</param>
+public sealed record StreamSchemaReportResponse(string Lsn, string Command, string Subject, string Reason);
 
 public sealed record StreamListResponse(IReadOnlyList<StreamStatusResponse> Streams);

@@ -31,6 +31,7 @@ internal static class StreamMetrics
         Counter("batches", "Writes to the target.", static status => status.Batches);
         Counter("transactions", "Transactions that the target has made durable.", static status => status.Transactions);
         Counter("missing_rows", "Updates and deletes that found no row in the target.", static status => status.MissingRows);
+        Counter("schema_reports", "Parts of schema changes that the target does not have.", static status => status.SchemaReports);
         Counter("reconnections", "Links that were lost and made anew.", static status => status.Reconnections);
         Counter("copied_rows", "Existing rows that were copied.", static status => status.Copy.Rows);
         Meter.CreateObservableCounter("tributary.stream.rows", static () => Streams.Values.SelectMany(static stream => stream.Rows()), null, "Changes that the target has made durable, by kind.");

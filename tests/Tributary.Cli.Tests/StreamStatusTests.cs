@@ -36,6 +36,25 @@ public sealed class StreamStatusTests
                 Assert.Equal((0, 0), (stream.GetProperty("changes").GetProperty("inserts").GetInt32(), stream.GetProperty("inFlightBytes").GetInt32()));
             }
             while (phase != "streaming");
+
+            // A kind of object that no replica gets.
+            await using (var connection = new NpgsqlConnection(source + ";Pooling=false"))
+            {
+                await connection.OpenAsync(TributaryProgram.Token);
+                await using var command = new NpgsqlCommand("CREATE CONVERSION narrow FOR 'UTF8' TO 'LATIN1' FROM utf8_to_iso8859_1", connection);
+                await command.ExecuteNonQueryAsync(TributaryProgram.Token);
+            }
+
+            int reports;
+            do
+            {
+                using var list = JsonDocument.Parse((await watch.StandardOutput.ReadLineAsync(TributaryProgram.Token))!);
+                var stream = list.RootElement.GetProperty("streams")[0];
+                reports = stream.GetProperty("schemaReports").GetInt32();
+                Assert.False(stream.GetProperty("schemaFromDescriptions").GetBoolean());
+                Assert.Equal(reports, stream.GetProperty("lastSchemaReports").GetArrayLength());
+            }
+            while (reports == 0);
             Assert.Equal(0, await InterruptAsync(watch));
         }
 
@@ -43,6 +62,7 @@ public sealed class StreamStatusTests
         var wrong = await TributaryProgram.RunInAsync(folder, new Dictionary<string, string>(), "stream", "status", "--watch", "--interval", "0");
         Assert.Equal((0, 2), (once.ExitCode, wrong.ExitCode));
         Assert.Contains("watched: confirmed ", once.StandardOutput, StringComparison.Ordinal);
+        Assert.Matches("watched: not carried at [0-9A-F]+/[0-9A-F]+: CREATE CONVERSION ", once.StandardOutput);
         Assert.Contains("in flight 0 transactions", once.StandardOutput, StringComparison.Ordinal);
         Assert.Equal(0, await InterruptAsync(up));
         var destroyed = await TributaryProgram.RunInAsync(folder, new Dictionary<string, string>(), "stream", "destroy", "watched", "--yes");

@@ -42,6 +42,12 @@ static class StatusText
             }));
         foreach (var stream in streams.Where(stream => stream.State == PartState.Running))
             output.WriteLine($"{stream.Name}: {Details(stream)}");
+        foreach (var stream in streams)
+        {
+            foreach (var report in stream.LastSchemaReports)
+                output.WriteLine($"{stream.Name}: not carried at {report.Lsn}: {report.Command} {report.Subject}: {report.Reason}");
+        }
+
         foreach (var stream in streams.Where(stream => stream.Error is not null))
             output.WriteLine($"{stream.Name}: {stream.Error}");
     }
@@ -53,6 +59,8 @@ static class StatusText
             ? $"; {changes.Inserts:N0} inserts, {changes.Updates:N0} updates, {changes.Deletes:N0} deletes, {changes.Truncates:N0} truncates, {changes.Schemas:N0} schema changes" : "",
         $" in {stream.TransactionsApplied:N0} transactions, {stream.Batches:N0} batches",
         stream.MissingRows > 0 ? $"; {stream.MissingRows:N0} rows were missing" : "",
+        stream.SchemaReports > 0 ? $"; {stream.SchemaReports:N0} parts of schema changes not carried (all in the target's tributary.schema_report)" : "",
+        stream.SchemaFromDescriptions ? "; schema changes by the descriptions of rows, without event triggers" : "",
         stream.Reconnections > 0 ? $"; {stream.Reconnections:N0} reconnections" : "");
 
     static string Copied(StreamStatusResponse stream) =>
