@@ -8,6 +8,9 @@ public interface ISource : IAsyncDisposable
     /// <summary>The newest position heard of, keep-alives included. It must be read before asking whether anything is in flight.</summary>
     Lsn LastReceivedLsn { get; }
 
+    /// <summary>Whether its connections are open. One that is lost while nobody uses it shows at its next use, and then not as a lost link.</summary>
+    bool IsLinked => true;
+
     /// <summary>Bytes of large transactions that wait on disk now.</summary>
     long SpoolBytes { get; }
 

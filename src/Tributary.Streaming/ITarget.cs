@@ -11,6 +11,9 @@ public interface ITarget : IAsyncDisposable
     /// <summary>How many batches may be on their way at a time. Whatever it is, they become durable in the order in which they were given.</summary>
     int BatchesInFlightMax => 1;
 
+    /// <summary>Whether its connections are open. One that is lost while nobody uses it shows at its next use, and then not as a lost link.</summary>
+    bool IsLinked => true;
+
     /// <summary>Connects, shuts out every other instance of the stream, and answers where the stream stands; null when it never ran.</summary>
     /// <exception cref="StreamException">Kind Fenced: another instance runs.</exception>
     Task<Checkpoint?> OpenAsync(CancellationToken cancellationToken);

@@ -18,8 +18,16 @@ internal static partial class Log
     [LoggerMessage(1003, LogLevel.Error, "Stream {Name} stopped ({Kind}, {ExceptionType}): {Reason}")]
     static partial void Stopped(ILogger logger, string name, StreamErrorKind kind, string exceptionType, string reason);
 
-    public static void Stopped(ILogger logger, string name, StreamErrorKind kind, string reason, Exception exception) =>
+    [LoggerMessage(1009, LogLevel.Error, "Stream {Name} stopped by what it does not expect ({ExceptionType}): please report where:\n{Where}")]
+    static partial void Unexpected(ILogger logger, string name, string exceptionType, string? where);
+
+    public static void Stopped(ILogger logger, string name, StreamErrorKind kind, string reason, Exception exception)
+    {
         Stopped(logger, name, kind, exception.GetType().Name, reason);
+        // Names of methods alone.
+        if (exception is not StreamException)
+            Unexpected(logger, name, exception.GetType().Name, exception.StackTrace);
+    }
 
     [LoggerMessage(1005, LogLevel.Warning, "Stream {Name} cannot mark its writes with a replication origin, so a stream in the other direction would carry them back: {Reason}")]
     public static partial void NoOrigin(ILogger logger, string name, string reason);

@@ -22,8 +22,10 @@ internal static class SessionSettings
             Options = $"{ServerOptions} {moreServerOptions}".TrimEnd(),
             Pooling = false, // A pooled session would keep locks and settings beyond the owner that it belongs to.
             CommandTimeout = 0, // A copy or an index build takes what it takes; a lost link is found by keep-alives.
-            KeepAlive = 15,
-            TcpKeepAlive = true,
+            // The kernel's: they find a lost machine or network, and leave a server be that stands still for a minute. The driver's own would
+            // close a session that is idle then.
+            TcpKeepAliveTime = 15,
+            TcpKeepAliveInterval = 5,
             Timeout = 10,
             ClientEncoding = "UTF8",
         }.ConnectionString;
@@ -41,6 +43,9 @@ internal static class SessionSettings
             throw new StreamException(StreamErrorKind.Configuration, exception.Message, exception);
         }
     }
+
+    /// <summary>Whether the driver still takes the connection for usable.</summary>
+    public static bool IsOpen(NpgsqlConnection connection) => connection.FullState.HasFlag(System.Data.ConnectionState.Open);
 
     public static async Task<NpgsqlConnection> OpenAsync(string connectionString, CancellationToken cancellationToken)
     {

@@ -130,7 +130,14 @@ public sealed class StreamPipeline
         _board.FollowsDescriptions(_followed is { IsOn: true });
         if (_followed is { IsOn: true } followed)
             Log.FollowsDescriptions(_logger, _options.Name, await followed.WhyAsync(cancellationToken));
-        await StreamAsync(source, target, checkpoint.Position, cancellationToken);
+        try
+        {
+            await StreamAsync(source, target, checkpoint.Position, cancellationToken);
+        }
+        catch (InvalidOperationException exception) when (!source.IsLinked || !target.IsLinked)
+        {
+            throw new IOException($"The link to the {(target.IsLinked ? "source" : "target")} was lost while nothing was sent over it.", exception);
+        }
     }
 
     async Task StreamAsync(ISource source, ITarget target, Lsn position, CancellationToken cancellationToken)

@@ -24,6 +24,8 @@ internal sealed class ReplicationSource(StreamOptions options, TimeProvider time
 
     public Lsn LastReceivedLsn => _replication?.LastReceivedLsn ?? Lsn.Zero;
 
+    public bool IsLinked => SessionSettings.IsOpen(_queries!);
+
     public long SpoolBytes => _assembler?.SpoolBytes ?? 0;
 
     public async Task<SourceIdentity> OpenAsync(CancellationToken cancellationToken)

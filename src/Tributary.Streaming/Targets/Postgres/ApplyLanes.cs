@@ -107,6 +107,8 @@ internal sealed class ApplyLanes : IAsyncDisposable
         }
     }
 
+    public bool AreOpen => _sessions.TrueForAll(static session => session.IsOpen);
+
     public async ValueTask DisposeAsync()
     {
         foreach (var session in _sessions)

@@ -23,7 +23,7 @@ internal sealed class ApplySession(NpgsqlConnection connection, StreamOptions op
     public bool HasOrigin => hasOrigin;
 
     /// <summary>Whether the connection still serves: the driver closes one on which the server was short of something.</summary>
-    public bool IsOpen => connection.FullState.HasFlag(System.Data.ConnectionState.Open);
+    public bool IsOpen => SessionSettings.IsOpen(connection);
 
     /// <summary>Begins a transaction; what it waits for is sent with the first changes.</summary>
     /// <param name="lockTimeout">How long one statement waits for a row that another session holds; null for the session's own setting.</param>

@@ -29,6 +29,8 @@ internal sealed partial class PostgresTarget(StreamOptions options, TimeProvider
     /// <summary>One for each lane, and one that is planned meanwhile.</summary>
     public int BatchesInFlightMax => Lanes.Count + 1;
 
+    public bool IsLinked => SessionSettings.IsOpen(Control) && Lanes.AreOpen;
+
     NpgsqlConnection Control => _sessions.Control;
 
     ApplyLanes Lanes => _lanes ?? throw new InvalidOperationException("The target is not open.");
