@@ -44,10 +44,13 @@ public static class TestServers
         }
     }
 
-    static Task<PostgresServer> StartMajorAsync(int major)
+    static Task<PostgresServer> StartMajorAsync(int major) => StartAsync(Installation(major), [.. LogicalSettings, "logical_decoding_work_mem = 64kB"]);
+
+    /// <summary>The programs of one major version. Without them the test is skipped, or fails, as <see cref="ForMajorAsync"/> says.</summary>
+    public static PostgresInstallation Installation(int major)
     {
         if (PostgresInstallation.FindAll().FirstOrDefault(found => found.Major == major) is { } installation)
-            return StartAsync(installation, [.. LogicalSettings, "logical_decoding_work_mem = 64kB"]);
+            return installation;
         var reason = $"PostgreSQL {major} is not on this machine: ./test fetches it, or name the folder of its programs in TRIBUTARY_POSTGRES_BIN.";
         if (Environment.GetEnvironmentVariable("CI") == "true")
             Assert.Fail(reason);

@@ -16,11 +16,14 @@ public sealed partial class DdlMatrixTests
 
     static readonly DdlCase[] Cases = [.. TableCases.All, .. ObjectCases.All];
 
-    [Fact]
-    public async Task Every_command_of_the_matrix_does_what_the_matrix_says()
+    [Theory]
+    [InlineData(15)]
+    [InlineData(18)]
+    public async Task Every_command_of_the_matrix_does_what_the_matrix_says(int major)
     {
-        await using var source = await TestServers.StartAsync(["wal_level = logical"]);
-        await using var target = await TestServers.StartAsync([]);
+        var installation = TestServers.Installation(major);
+        await using var source = await TestServers.StartAsync(installation, ["wal_level = logical"]);
+        await using var target = await TestServers.StartAsync(installation, []);
         var failures = new List<string>();
         for (var next = 0; next < Cases.Length;)
             next = await RunAsync(source, target, next, failures);
@@ -90,7 +93,7 @@ public sealed partial class DdlMatrixTests
         if (strings.Length == 0)
             return;
         var result = await ChildProcesses.RunAsync(
-            new ChildProcessSpec(source.Installation.Program("psql"),
+            new ChildProcessSpec(source.Installation.ClientProgram("psql"),
             [
                 "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--host=127.0.0.1", $"--port={source.Port}", "--username=postgres",
                 new Npgsql.NpgsqlConnectionStringBuilder(stream.Source).Database!, .. strings.SelectMany(text => new[] { "-c", text }),

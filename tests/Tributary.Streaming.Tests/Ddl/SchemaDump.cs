@@ -11,7 +11,8 @@ static partial class SchemaDump
     public static async Task<Dictionary<string, string>> ReadAsync(PostgresServer server, string connectionString)
     {
         var result = await ChildProcesses.RunAsync(
-            new ChildProcessSpec(PostgresInstallation.FindNewest().Program("pg_dump"),
+            // It reads servers of its own version and of all before it.
+            new ChildProcessSpec(PostgresInstallation.FindAll()[0].ClientProgram("pg_dump"),
             [
                 "--schema-only", "--exclude-schema=tributary", "--host=127.0.0.1", $"--port={server.Port}", "--username=postgres",
                 new NpgsqlConnectionStringBuilder(connectionString).Database!,
