@@ -18,7 +18,7 @@ internal sealed record CopyTable(string Name, IReadOnlyList<string> Columns, boo
     {
         await using var command = new NpgsqlCommand(
             """
-            SELECT p.schemaname::text, p.tablename::text, GREATEST(c.reltuples, 0)::bigint, pg_catalog.pg_table_size(c.oid),
+            SELECT p.schemaname::text, p.tablename::text, GREATEST(c.reltuples, 0)::bigint, COALESCE(pg_catalog.pg_table_size(c.oid), 0),
                 COALESCE(array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attgenerated = ''), '{}'),
                 COALESCE(bool_and(a.atttypid < 10000 AND t.typsend <> 0 AND (e.oid IS NULL OR e.typsend <> 0) AND COALESCE(e.typname, t.typname) !~ '^reg'), true),
                 c.relkind = 'p'

@@ -26,6 +26,11 @@ internal sealed class RowCopy(string sourceConnection, string targetConnection, 
             await writing.CommitAsync(cancellationToken);
             progress.TableDone(table.RowsEstimated, rows);
         }
+        catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.UndefinedTable or PostgresErrorCodes.UndefinedColumn)
+        {
+            // Dropped or altered since the tables were listed: the next attempt lists those that there are then.
+            throw new IOException($"Table {table.Name} was changed while it was to be copied; all is copied anew.", exception);
+        }
         catch (PostgresException exception) when (!LostLink.Is(exception))
         {
             throw new StreamException(
