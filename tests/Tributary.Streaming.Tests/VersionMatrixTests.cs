@@ -1,4 +1,4 @@
-using Tributary.Streaming.Tests.Ddl;
+using Tributary.Load.Schema;
 using Tributary.Testing;
 
 namespace Tributary.Streaming.Tests;
@@ -98,7 +98,8 @@ public sealed class VersionMatrixTests
 
         await stream.AssertEqualAsync();
         if (major > 13)
-            Assert.Equal(await SchemaDump.ReadAsync(server, stream.Source), await SchemaDump.ReadAsync(server, stream.Target));
+            Assert.Equal(
+                await SchemaDump.ReadAsync(server, stream.Source, TestContext.Current.CancellationToken), await SchemaDump.ReadAsync(server, stream.Target, TestContext.Current.CancellationToken));
     }
 
     [Theory]

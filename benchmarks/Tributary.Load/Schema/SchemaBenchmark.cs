@@ -88,7 +88,8 @@ sealed class SchemaBenchmark : IBenchmark
         var rows = new RowComparison(0, 0, 0, [], null);
         if (caughtUp is not null)
         {
-            differences.AddRange(await SchemaDump.DifferencesAsync(source, target, cancellationToken));
+            differences.AddRange(SchemaDump.Differences(
+                await SchemaDump.ReadAsync(source, source.ConnectionString(), cancellationToken), await SchemaDump.ReadAsync(target, target.ConnectionString(), cancellationToken)));
             rows = await RowComparison.RunAsync(source.ConnectionString(), target.ConnectionString(), cancellationToken);
             differences.AddRange(await ReportsAsync(target, cancellationToken));
         }

@@ -1,32 +1,31 @@
 using System.Text.RegularExpressions;
+using Npgsql;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Load.Schema;
 
-/// <summary>What <c>pg_dump</c> says of a database's schema, entry by entry.</summary>
+/// <summary>What <c>pg_dump</c> says of a database's schema, entry by entry, so that two databases can be compared. The tests of the stream read by it too.</summary>
 static partial class SchemaDump
 {
-    /// <summary>What differs between two servers, an entry of the dump each.</summary>
-    public static async Task<IReadOnlyList<string>> DifferencesAsync(PostgresServer source, PostgresServer target, CancellationToken cancellationToken)
-    {
-        var (here, there) = (await ReadAsync(source, cancellationToken), await ReadAsync(target, cancellationToken));
-        return
-        [
-            .. here.Where(entry => !there.ContainsKey(entry.Key)).Select(static entry => $"only at the source: {entry.Key}\n{entry.Value}"),
-            .. there.Where(entry => !here.ContainsKey(entry.Key)).Select(static entry => $"only at the target: {entry.Key}\n{entry.Value}"),
-            .. here.Where(entry => there.TryGetValue(entry.Key, out var other) && other != entry.Value)
-                .Select(entry => $"differs: {entry.Key}\n{entry.Value}\n--- target:\n{there[entry.Key]}"),
-        ];
-    }
+    /// <summary>What differs between two databases, an entry of the dump each.</summary>
+    public static IReadOnlyList<string> Differences(IReadOnlyDictionary<string, string> source, IReadOnlyDictionary<string, string> target) =>
+    [
+        .. source.Where(entry => !target.ContainsKey(entry.Key)).Select(static entry => $"only at the source: {entry.Key}\n{entry.Value}"),
+        .. target.Where(entry => !source.ContainsKey(entry.Key)).Select(static entry => $"only at the target: {entry.Key}\n{entry.Value}"),
+        .. source.Where(entry => target.TryGetValue(entry.Key, out var other) && other != entry.Value)
+            .Select(entry => $"differs: {entry.Key}\n{entry.Value}\n--- target:\n{target[entry.Key]}"),
+    ];
 
-    // Entries by their heading, without what a stream itself makes at either side.
-    static async Task<Dictionary<string, string>> ReadAsync(PostgresServer server, CancellationToken cancellationToken)
+    /// <summary>Entries by their heading, without what a stream itself makes at either side.</summary>
+    public static async Task<Dictionary<string, string>> ReadAsync(PostgresServer server, string connectionString, CancellationToken cancellationToken)
     {
         var result = await ChildProcesses.RunAsync(
-            new ChildProcessSpec(
-                server.Installation.Program("pg_dump"),
-                ["--schema-only", "--exclude-schema=tributary", "--host=127.0.0.1", $"--port={server.Port}", "--username=postgres", "postgres"]),
-            cancellationToken);
+            // The newest one reads servers of its own version and of all before it, and some installations have none.
+            new ChildProcessSpec(PostgresInstallation.FindAll()[0].ClientProgram("pg_dump"),
+            [
+                "--schema-only", "--exclude-schema=tributary", "--host=127.0.0.1", $"--port={server.Port}", "--username=postgres",
+                new NpgsqlConnectionStringBuilder(connectionString).Database!,
+            ]), cancellationToken);
         result.EnsureSucceeded("pg_dump");
         var entries = new Dictionary<string, string>();
         foreach (var part in Heading().Split(result.StandardOutput).Skip(1).Chunk(2))

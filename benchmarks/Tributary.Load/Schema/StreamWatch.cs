@@ -30,8 +30,6 @@ sealed class StreamWatch : IAsyncDisposable
 
     public long LagBytes { get; private set; }
 
-    public long MissingRows { get; private set; }
-
     public long Carried { get; private set; }
 
     public long PeakBytes { get; private set; }
@@ -58,7 +56,7 @@ sealed class StreamWatch : IAsyncDisposable
                 if (stream.TryGetProperty("error", out var error) && error.GetString() is { } text)
                     Error = text;
                 Reconnections = (int)Number(stream, "reconnections");
-                (LagBytes, MissingRows) = (Number(stream, "lagBytes"), Number(stream, "missingRows"));
+                LagBytes = Number(stream, "lagBytes");
                 Carried = stream.TryGetProperty("changes", out var changes) && changes.ValueKind == JsonValueKind.Object ? Number(changes, "schemas") : 0;
                 PeakBytes = Math.Max(PeakBytes, ProcessMeter.ProportionalBytes(_server.ProcessId));
             }

@@ -115,7 +115,7 @@ internal sealed class SourceCatalog(StreamOptions options, TimeProvider time) : 
 
     async Task<NpgsqlConnection> ConnectAsync(CancellationToken cancellationToken)
     {
-        if (_connection is { } open && open.FullState.HasFlag(System.Data.ConnectionState.Open))
+        if (_connection is { } open && SessionSettings.IsOpen(open))
             return open;
         await CloseConnectionAsync();
         return _connection = await SessionSettings.OpenAsync(

@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.RegularExpressions;
+using Tributary.Load.Schema;
 using Tributary.Postgres.Programs;
 using Tributary.Testing;
 
@@ -106,11 +107,11 @@ public sealed partial class DdlMatrixTests
 
     static async Task CompareAsync(StreamHarness stream, PostgresServer source, PostgresServer target, int first, int end, List<string> failures)
     {
-        var (before, after) = (await SchemaDump.ReadAsync(source, stream.Source), await SchemaDump.ReadAsync(target, stream.Target));
+        var (before, after) = (await SchemaDump.ReadAsync(source, stream.Source, TestContext.Current.CancellationToken), await SchemaDump.ReadAsync(target, stream.Target, TestContext.Current.CancellationToken));
         var reports = await StreamHarness.ColumnAsync(stream.Target, "SELECT concat_ws(' ', commit_end_lsn, tag, object, why) FROM tributary.schema_report");
         foreach (var index in Enumerable.Range(first, end - first))
         {
-            var differences = Differences(Of(before, index), Of(after, index));
+            List<string> differences = [.. SchemaDump.Differences(Of(before, index), Of(after, index))];
             differences.AddRange(await RowDifferencesAsync(stream, index));
             var told = reports.Where(report => report.Contains(Name(index), StringComparison.Ordinal)).ToList();
             var item = Cases[index];
@@ -127,13 +128,6 @@ public sealed partial class DdlMatrixTests
 
     static Dictionary<string, string> Of(Dictionary<string, string> entries, int index) => entries
         .Where(entry => CaseName().Match(entry.Key + entry.Value) is { Success: true } match && match.Value == Name(index)).ToDictionary(entry => entry.Key, entry => entry.Value);
-
-    static List<string> Differences(Dictionary<string, string> source, Dictionary<string, string> target) =>
-    [
-        .. source.Where(entry => !target.ContainsKey(entry.Key)).Select(entry => $"only at the source: {entry.Key}\n{entry.Value}"),
-        .. target.Where(entry => !source.ContainsKey(entry.Key)).Select(entry => $"only at the target: {entry.Key}"),
-        .. source.Where(entry => target.TryGetValue(entry.Key, out var other) && other != entry.Value).Select(entry => $"differs: {entry.Key}\n{entry.Value}\n--- target:\n{target[entry.Key]}"),
-    ];
 
     static async Task<List<string>> RowDifferencesAsync(StreamHarness stream, int index)
     {

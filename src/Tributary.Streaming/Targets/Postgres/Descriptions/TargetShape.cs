@@ -10,6 +10,9 @@ internal sealed record TargetShapeColumn(string Name, string TypeName, uint Type
 /// <param name="Columns">In their order.</param>
 internal sealed record TargetShape(string AlteredName, bool IsPartition, bool IsEmpty, IReadOnlyList<TargetShapeColumn> Columns)
 {
+    // Types from here on are numbered by each server anew (src/include/access/transam.h).
+    const uint BuiltInTypesEnd = 10_000;
+
     const string TableSql =
         """
         SELECT c.relispartition, c.relkind = 'p', pg_catalog.format('%I.%I', rn.nspname, r.relname)
@@ -78,6 +81,4 @@ internal sealed record TargetShape(string AlteredName, bool IsPartition, bool Is
         return new TableShape(described.RelationId, described.Schema, described.Name, [.. own.Select((column, i) => new ShapeColumn(
             numbers[i], column.Name, column.TypeId < BuiltInTypesEnd ? column.TypeId : described.Columns.FirstOrDefault(other => other.Name == column.Name)?.TypeId ?? column.TypeId, column.TypeModifier))]);
     }
-
-    const uint BuiltInTypesEnd = 10_000;
 }
