@@ -177,13 +177,35 @@ public sealed class StreamHarness : IAsyncDisposable
             _stop.Dispose();
         }
 
-        // Slots are few, and the server is shared by all tests.
+        // Slots and origins are few, and the server is shared by all tests.
         await ExecuteAsync(
             Source,
             $"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{Options.SlotName}' AND active");
         await ExecuteAsync(
             Source, $"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '{Options.SlotName}' AND NOT active");
+        try
+        {
+            await ExecuteAsync(Target, DropOrigins(Options.Name));
+        }
+        catch (NpgsqlException)
+        {
+            // A test has taken its target away; that one was not shared.
+        }
     }
+
+    // One that a session holds, which ends a moment after its connection, stays.
+    static string DropOrigins(string stream) =>
+        $"""
+        DO $$ DECLARE origin text; BEGIN
+            FOR origin IN SELECT roname FROM pg_replication_origin WHERE roname = 'tributary_{stream}' OR starts_with(roname, 'tributary_{stream}/') LOOP
+                BEGIN
+                    PERFORM pg_replication_origin_drop(origin);
+                EXCEPTION WHEN object_in_use THEN
+                    NULL;
+                END;
+            END LOOP;
+        END $$
+        """;
 
     static PostgresUrl Url(PostgresServer server, string connectionString)
     {
