@@ -11,8 +11,17 @@ public sealed record BranchingOptions
     /// <summary>Production. Its role needs REPLICATION, and <c>pg_read_all_settings</c> is enough beside it.</summary>
     public required PostgresUrl Source { get; init; }
 
-    /// <summary><c>btrfs</c>, <c>copy</c>, or <c>auto</c>: btrfs where it can be mounted, else copy. Default <c>auto</c>.</summary>
+    /// <summary>
+    /// <c>btrfs</c>, <c>xfs</c>, <c>zfs</c>, <c>copy</c>, or <c>auto</c>: btrfs where it can be mounted, else xfs where the pool's folder is on one with
+    /// reflink, else copy. Default <c>auto</c>.
+    /// </summary>
     public string Driver { get; init; } = "auto";
+
+    /// <summary>
+    /// Where the pool is: a folder on a file system of the driver, or for <c>zfs</c> a dataset such as <c>tank/tributary</c>. Default null: the folder
+    /// <c>pool</c> below the state folder, with an image file where its file system cannot fork.
+    /// </summary>
+    public string? PoolPath { get; init; }
 
     /// <summary>Size of the pool's image file, in bytes; the file is sparse, so this is a limit and not a use. Default 64 GiB.</summary>
     public long PoolBytesMax { get; init; } = 64L << 30;

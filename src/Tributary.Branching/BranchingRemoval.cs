@@ -18,7 +18,7 @@ public static class BranchingRemoval
     // What branching keeps in the state folder.
     static readonly string[] Folders = ["pool", "run"];
 
-    static readonly string[] Files = ["pool.img", "pool.img.unfinished", "secret.key", "catalog.db-wal", "catalog.db-shm", "catalog.db"];
+    static readonly string[] Files = ["pool.img", "pool.img.unfinished", "pool.mounted", "secret.key", "catalog.db-wal", "catalog.db-shm", "catalog.db"];
 
     /// <summary>Whether anything in the folder has a name that branching uses.</summary>
     public static bool HasState(BranchingOptions options) =>
@@ -52,17 +52,17 @@ public static class BranchingRemoval
     /// <summary>Removes pool, catalog and key; answers why not, or null.</summary>
     public static async Task<BranchError?> RemoveStateAsync(BranchingOptions options, CancellationToken cancellationToken)
     {
-        var pool = Path.Combine(options.StateDirectory, "pool");
         try
         {
-            // Step 2: the pool. A folder on a btrfs of the machine holds subvolumes, which only the driver can delete.
-            if (Directory.Exists(pool) && await SucceedsAsync("mountpoint", ["-q", pool], cancellationToken))
-                await StorageCommand.RunAsync($"unmount {pool}; end what still uses it (fuser -vm {pool})", "umount", [pool], cancellationToken);
-            var driver = new BtrfsDriver(pool);
-            foreach (var volume in driver.List("branches").Concat(driver.List("seeds")).Append(MainKeeper.Volume))
+            // Step 2: the pool.
+            if (options.Driver == "zfs")
             {
-                if (await IsSubvolumeAsync(driver.PathOf(volume), cancellationToken))
-                    await driver.DeleteAsync(volume, cancellationToken);
+                if (options.PoolPath is { } dataset)
+                    await ZfsDataset.RemoveAsync(dataset, options, cancellationToken);
+            }
+            else
+            {
+                await RemovePoolAsync(options, cancellationToken);
             }
 
             foreach (var folder in Folders.Select(name => Path.Combine(options.StateDirectory, name)).Where(Directory.Exists))
@@ -77,6 +77,21 @@ public static class BranchingRemoval
         {
             return new BranchError(BranchErrorKind.StorageFailed, exception.Message);
         }
+    }
+
+    // A folder on a btrfs of the machine holds subvolumes, which only the driver can delete; all else are plain folders.
+    static async Task RemovePoolAsync(BranchingOptions options, CancellationToken cancellationToken)
+    {
+        var root = Pool.RootOf(options);
+        if (!Directory.Exists(root) || (options.PoolPath is not null && !Pool.IsOwnedBy(root, options.StateDirectory)))
+            return;
+        if (options.PoolPath is null && await SucceedsAsync("mountpoint", ["-q", root], cancellationToken))
+            await StorageCommand.RunAsync($"unmount {root}; end what still uses it (fuser -vm {root})", "umount", [root], cancellationToken);
+        IStorageDriver subvolumes = new BtrfsDriver(root), folders = new CopyDriver(root);
+        foreach (var volume in subvolumes.List("branches").Concat(subvolumes.List("seeds")).Append(MainKeeper.Volume))
+            await (await IsSubvolumeAsync(subvolumes.PathOf(volume), cancellationToken) ? subvolumes : folders).DeleteAsync(volume, cancellationToken);
+        if (options.PoolPath is not null)
+            Pool.Release(root);
     }
 
     // A slot of that name that another state folder made is not ours to drop.

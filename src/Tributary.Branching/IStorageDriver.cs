@@ -18,17 +18,25 @@ public interface IStorageDriver
     /// <exception cref="StorageException">The file system refuses; the message says what.</exception>
     Task CreateAsync(string volume, CancellationToken cancellationToken);
 
-    /// <summary>Makes a writable copy that shares what it can. A half-made copy of an earlier try is replaced.</summary>
+    /// <summary>
+    /// Makes a writable copy that shares what it can. A half-made copy of an earlier try is replaced. Where clones are not atomic, nothing may write
+    /// to the source until the copy is made.
+    /// </summary>
     /// <exception cref="StorageException">The file system refuses; the message says what.</exception>
     Task CloneAsync(string source, string copy, CancellationToken cancellationToken);
 
-    /// <summary>Forbids writes to a volume, so that what is cloned from it stays what it was.</summary>
+    /// <summary>
+    /// Forbids writes to a volume, so that what is cloned from it stays what it was. Only drivers with atomic clones can forbid them; with the others
+    /// nothing may be started on the volume any more.
+    /// </summary>
     Task FreezeAsync(string volume, CancellationToken cancellationToken);
 
-    /// <summary>Removes a volume and all in it; does nothing when there is none.</summary>
+    /// <summary>
+    /// Removes a volume and all in it, also one that others were cloned from, and also when the pool is full; does nothing when there is none.
+    /// </summary>
     Task DeleteAsync(string volume, CancellationToken cancellationToken);
 
-    /// <summary>The volumes below a folder of the pool, for example all of <c>branches</c>.</summary>
+    /// <summary>The volumes below a folder of the pool, for example all of <c>branches</c>; what a crash has left half-made is among them under a name that can be deleted.</summary>
     IReadOnlyList<string> List(string folder);
 
     /// <summary>Exclusive and total bytes of each of the volumes; a volume that is gone is left out.</summary>

@@ -1,5 +1,3 @@
-using Tributary.Postgres.Programs;
-
 namespace Tributary.Branching.Storage;
 
 /// <summary>
@@ -8,42 +6,24 @@ namespace Tributary.Branching.Storage;
 /// </summary>
 internal sealed class CopyDriver(string root) : IStorageDriver
 {
+    readonly FolderVolumes _volumes = new(root, reflink: "auto");
+
     public string Name => "copy";
 
     public bool ClonesAreAtomic => false;
 
-    public string PathOf(string volume) => Path.Combine(root, volume);
+    public string PathOf(string volume) => _volumes.PathOf(volume);
 
-    public async Task CreateAsync(string volume, CancellationToken cancellationToken)
-    {
-        await DeleteAsync(volume, cancellationToken);
-        Directory.CreateDirectory(PathOf(volume), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        PostgresUser.Own(PathOf(volume));
-    }
+    public Task CreateAsync(string volume, CancellationToken cancellationToken) => _volumes.CreateAsync(volume, cancellationToken);
 
-    public async Task CloneAsync(string source, string copy, CancellationToken cancellationToken)
-    {
-        // The copy is made beside its place and renamed, so that a crash in the middle never leaves a half one under the name.
-        var unfinished = PathOf(copy) + ".unfinished";
-        await DeleteAsync(copy, cancellationToken);
-        Directory.CreateDirectory(Path.GetDirectoryName(unfinished)!);
-        await StorageCommand.RunAsync($"clone {source} to {copy}", "cp", ["--archive", "--reflink=auto", "--no-target-directory", PathOf(source), unfinished], cancellationToken);
-        Directory.Move(unfinished, PathOf(copy));
-    }
+    public Task CloneAsync(string source, string copy, CancellationToken cancellationToken) => _volumes.CloneAsync(source, copy, cancellationToken);
 
     /// <summary>Nothing to forbid: only clones of a frozen volume are ever started.</summary>
     public Task FreezeAsync(string volume, CancellationToken cancellationToken) => Task.CompletedTask;
 
-    public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
-    {
-        foreach (var path in new[] { PathOf(volume), PathOf(volume) + ".unfinished" })
-        {
-            if (Directory.Exists(path))
-                await StorageCommand.RunAsync($"delete {volume}", "rm", ["-rf", "--one-file-system", path], cancellationToken);
-        }
-    }
+    public Task DeleteAsync(string volume, CancellationToken cancellationToken) => _volumes.DeleteAsync(volume, cancellationToken);
 
-    public IReadOnlyList<string> List(string folder) => StorageCommand.ListFolder(root, folder);
+    public IReadOnlyList<string> List(string folder) => _volumes.List(folder);
 
     public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
     {

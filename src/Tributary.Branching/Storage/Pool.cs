@@ -1,58 +1,43 @@
-using System.Globalization;
-using Tributary.Postgres.Programs;
-
 namespace Tributary.Branching.Storage;
 
 /// <summary>
-/// The pool's folder, made ready for a driver: the state folder itself when it lies on btrfs, else a btrfs image file mounted through a
-/// loop device, else (driver <c>copy</c>) a plain folder. A mount that a killed process left is taken over.
+/// The pool's folder, made ready for a driver: a place that the configuration names, or <c>STATE/pool</c>, which is used as it is when its file
+/// system can fork, else gets an image file mounted on it (<see cref="PoolImage"/>), else (driver <c>copy</c>) stays a plain folder.
 /// </summary>
 internal sealed class Pool
 {
-    const long Mebibyte = 1L << 20;
+    /// <summary>In a folder that the configuration names: the state folder that it belongs to.</summary>
+    const string OwnerName = ".tributary-state";
 
-    /// <summary>The smallest image that mkfs.btrfs and one small cluster fit in.</summary>
-    const long ImageBytesMin = 256 * Mebibyte;
+    PoolImage? _image;
 
-    readonly string _stateDirectory;
-    bool _mounted;
-
-    Pool(string stateDirectory) => _stateDirectory = stateDirectory;
-
-    public string Root => Path.Combine(_stateDirectory, "pool");
+    public required string Root { get; init; }
 
     public required IStorageDriver Driver { get; init; }
 
-    /// <summary>Why the driver is not the better one; null when it is.</summary>
+    /// <summary>Why the driver is not the better one, and what else is not as it should be; null when all is.</summary>
     public string? Warning { get; init; }
 
     /// <summary>Makes the pool ready.</summary>
     /// <exception cref="StorageException">It cannot be; the message says why and what to do.</exception>
     public static async Task<Pool> OpenAsync(BranchingOptions options, CancellationToken cancellationToken)
     {
-        var root = Path.Combine(options.StateDirectory, "pool");
-        Directory.CreateDirectory(root);
-        var obstacle = options.Driver == "copy" ? null : await BtrfsObstacleAsync(options, root, cancellationToken);
-        Pool pool;
-        if (options.Driver == "copy" || (options.Driver == "auto" && obstacle is not null))
+        if (options.Driver == "zfs")
         {
-            pool = new Pool(options.StateDirectory)
-            {
-                Driver = new CopyDriver(root),
-                Warning = obstacle is null ? null : $"Branches are full copies, since {obstacle}",
-            };
-        }
-        else if (obstacle is not null)
-        {
-            throw new StorageException($"The btrfs driver cannot be used: {obstacle} Set branching.driver to auto or copy to go on without it.");
-        }
-        else
-        {
-            pool = new Pool(options.StateDirectory) { Driver = new BtrfsDriver(root), _mounted = await IsMountedAsync(root, cancellationToken) };
+            if (options.PoolPath is not { } dataset || dataset.StartsWith('/'))
+                throw new StorageException("The zfs driver needs the name of a dataset in branching.pool, for example tank/tributary.");
+            var mountPoint = await ZfsDataset.OpenAsync(dataset, options, cancellationToken);
+            return new Pool { Root = mountPoint, Driver = new ZfsDriver(dataset, mountPoint) };
         }
 
+        var root = RootOf(options);
+        Directory.CreateDirectory(root);
+        if (options.PoolPath is not null)
+            await ClaimAsync(root, options.StateDirectory, cancellationToken);
+        var pool = await OpenFolderAsync(options, root, cancellationToken);
+
         // Only root enters the pool by its path; each data directory belongs to the user that runs Postgres.
-        foreach (var folder in new[] { root, Path.Combine(root, "seeds"), Path.Combine(root, "branches") })
+        foreach (var folder in new[] { Path.Combine(root, "seeds"), Path.Combine(root, "branches") })
             Directory.CreateDirectory(folder);
         return pool;
     }
@@ -61,62 +46,101 @@ internal sealed class Pool
     public (long Used, long Max, long Free) Space()
     {
         var drive = new DriveInfo(Root);
-        return (drive.TotalSize - drive.TotalFreeSpace, drive.TotalSize, drive.AvailableFreeSpace);
+
+        // The root of a dataset knows what is free for all, but of what is used only its own part.
+        return Driver is ZfsDriver zfs
+            ? (zfs.UsedBytes, zfs.UsedBytes + drive.AvailableFreeSpace, drive.AvailableFreeSpace)
+            : (drive.TotalSize - drive.TotalFreeSpace, drive.TotalSize, drive.AvailableFreeSpace);
     }
 
     /// <summary>Unmounts the image; the data stays in it.</summary>
     public async Task CloseAsync()
     {
-        if (!_mounted)
+        if (_image is null)
             return;
-        var result = await ChildProcesses.RunAsync(new ChildProcessSpec("umount", [Root]), CancellationToken.None);
-        if (!result.Succeeded)
-            throw new StorageException($"Cannot unmount {Root}: {result.StandardError.Trim()} End what still uses it (fuser -vm {Root}) and run: umount {Root}");
-        _mounted = false;
+        await _image.UnmountAsync(Root);
+        _image = null;
     }
 
-    // Answers null when the root is on btrfs after the call, else why it cannot be.
-    static async Task<string?> BtrfsObstacleAsync(BranchingOptions options, string root, CancellationToken cancellationToken)
+    /// <summary>The folder of a pool that is not ZFS.</summary>
+    /// <exception cref="StorageException">The configuration does not name a folder.</exception>
+    public static string RootOf(BranchingOptions options)
+    {
+        if (options.PoolPath is not { } path)
+            return Path.Combine(options.StateDirectory, "pool");
+        return path.StartsWith('/')
+            ? Path.TrimEndingDirectorySeparator(path)
+            : throw new StorageException($"branching.pool '{path}' is not an absolute path. For a ZFS dataset of that name, set branching.driver to zfs.");
+    }
+
+    /// <summary>Whether a folder that the configuration names holds the branches of this state folder.</summary>
+    public static bool IsOwnedBy(string root, string stateDirectory) =>
+        Path.Combine(root, OwnerName) is var file && File.Exists(file) && File.ReadAllText(file).Trim() == stateDirectory;
+
+    /// <summary>Takes back what <see cref="OpenAsync"/> wrote into a folder that the configuration names; the folder itself may be a mount point and stays.</summary>
+    public static void Release(string root)
+    {
+        File.Delete(Path.Combine(root, OwnerName));
+        foreach (var folder in new[] { Path.Combine(root, "seeds"), Path.Combine(root, "branches") })
+        {
+            if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any())
+                Directory.Delete(folder);
+        }
+    }
+
+    static async Task<Pool> OpenFolderAsync(BranchingOptions options, string root, CancellationToken cancellationToken)
+    {
+        if (options.Driver == "copy")
+            return new Pool { Root = root, Driver = new CopyDriver(root) };
+        var wanted = options.Driver == "auto" ? "btrfs" : options.Driver;
+        var found = await StorageFacts.FileSystemOfAsync(root, cancellationToken);
+        var image = new PoolImage(options.StateDirectory, wanted);
+        var obstacle = await ObstacleAsync(options, wanted, root, found, image, cancellationToken);
+        if (obstacle is null)
+        {
+            return new Pool
+            {
+                Root = root,
+                Driver = wanted == "xfs" ? new XfsDriver(root) : new BtrfsDriver(root),
+                Warning = image.Warnings.Count > 0 ? string.Join(' ', image.Warnings) : null,
+                _image = image.IsMounted ? image : null,
+            };
+        }
+
+        if (options.Driver != "auto")
+            throw new StorageException($"The {wanted} driver cannot be used: {obstacle} Set branching.driver to auto or copy to go on without it.");
+        return found == "xfs" && await StorageFacts.CanReflinkAsync(root, cancellationToken)
+            ? new Pool { Root = root, Driver = new XfsDriver(root) }
+            : new Pool { Root = root, Driver = new CopyDriver(root), Warning = $"Branches are full copies, since {obstacle}" };
+    }
+
+    // Answers null when the root is on the wanted file system after the call, else why it cannot be.
+    static async Task<string?> ObstacleAsync(BranchingOptions options, string wanted, string root, string found, PoolImage image, CancellationToken cancellationToken)
     {
         if (!Environment.IsPrivilegedProcess)
             return "Tributary does not run as root, which mounting and deleting snapshots need (run it with sudo).";
-        if (!File.Exists("/usr/bin/btrfs") && !File.Exists("/bin/btrfs") && !File.Exists("/usr/sbin/btrfs") && !File.Exists("/sbin/btrfs"))
+        if (wanted == "btrfs" && !StorageFacts.Has("btrfs"))
             return "btrfs-progs is not installed (apt-get install btrfs-progs).";
-        if (await FileSystemOfAsync(root, cancellationToken) == "btrfs")
+        var suits = found == wanted && (wanted == "btrfs" || await StorageFacts.CanReflinkAsync(root, cancellationToken));
+        var isImage = options.PoolPath is null && PoolImage.Exists(options.StateDirectory);
+        if (suits && !isImage)
             return null;
-        return await MountImageAsync(Path.Combine(options.StateDirectory, "pool.img"), root, options.PoolBytesMax, cancellationToken);
+        if (options.PoolPath is not null)
+            return found == wanted ? $"the XFS of {root} was made without reflink (mkfs.xfs -m reflink=1)." : $"{root} is on {found}, not on {wanted} (branching.pool).";
+        if (wanted == "xfs" && !StorageFacts.Has("mkfs.xfs"))
+            return "xfsprogs is not installed (apt-get install xfsprogs).";
+        if (!suits && await StorageFacts.IsMountPointAsync(root, cancellationToken))
+            return $"{root} is mounted already, on {found} (umount {root}).";
+        return await image.MountAsync(root, options.PoolBytesMax, cancellationToken);
     }
 
-    static async Task<string?> MountImageAsync(string image, string root, long bytesMax, CancellationToken cancellationToken)
+    // Two state folders that share a pool would each delete the other's branches as leftovers.
+    static async Task ClaimAsync(string root, string stateDirectory, CancellationToken cancellationToken)
     {
-        if (bytesMax < ImageBytesMin)
-            return $"the pool size of {bytesMax / Mebibyte} MiB is below the least of {ImageBytesMin / Mebibyte} MiB (branching.pool-size).";
-        if (!File.Exists("/dev/loop-control"))
-            return "this machine has no loop devices (/dev/loop-control is missing).";
-        if (!File.Exists(image))
-        {
-            // The image takes its name only when it is complete, so that a crash in mkfs leaves nothing that looks like a pool.
-            var unfinished = image + ".unfinished";
-            await using (var file = new FileStream(unfinished, FileMode.Create, FileAccess.Write))
-                file.SetLength(bytesMax);
-            File.SetUnixFileMode(unfinished, UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            var made = await ChildProcesses.RunAsync(new ChildProcessSpec("mkfs.btrfs", ["-q", "-f", "-L", "tributary", unfinished]), cancellationToken);
-            if (!made.Succeeded)
-                return $"mkfs.btrfs failed on {unfinished}: {made.StandardError.Trim()}";
-            File.Move(unfinished, image);
-        }
-
-        var mounted = await ChildProcesses.RunAsync(
-            new ChildProcessSpec("mount", ["-t", "btrfs", "-o", "loop,noatime,nodev,nosuid,noexec", image, root]), cancellationToken);
-        return mounted.Succeeded ? null : $"mounting {image} failed: {mounted.StandardError.Trim()}";
-    }
-
-    static async Task<bool> IsMountedAsync(string root, CancellationToken cancellationToken) =>
-        (await ChildProcesses.RunAsync(new ChildProcessSpec("mountpoint", ["-q", root]), cancellationToken)).Succeeded;
-
-    static async Task<string> FileSystemOfAsync(string path, CancellationToken cancellationToken)
-    {
-        var result = await ChildProcesses.RunAsync(new ChildProcessSpec("stat", ["--file-system", "--format=%T", path]), cancellationToken);
-        return result.EnsureSucceeded($"stat {path}").StandardOutput.Trim().ToString(CultureInfo.InvariantCulture);
+        var file = Path.Combine(root, OwnerName);
+        if (!File.Exists(file))
+            await File.WriteAllTextAsync(file, stateDirectory + "\n", cancellationToken);
+        else if (!IsOwnedBy(root, stateDirectory))
+            throw new StorageException($"The folder {root} holds the branches of another state folder, which {file} names. Give branching.pool another folder; if that one is gone for good, delete the file.");
     }
 }

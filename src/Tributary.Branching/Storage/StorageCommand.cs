@@ -18,9 +18,13 @@ internal static class StorageCommand
         {
             throw new StorageException(
                 $"Cannot {what}: {result.StandardError.Trim()}",
-                isFull: result.StandardError.Contains("No space left", StringComparison.Ordinal));
+                isFull: SaysFull(result.StandardError));
         }
     }
+
+    /// <summary>Whether a program's or the kernel's words say that no space is left; <c>zfs</c> has words of its own.</summary>
+    public static bool SaysFull(string message) =>
+        message.Contains("No space left", StringComparison.Ordinal) || message.Contains("out of space", StringComparison.Ordinal);
 
     /// <summary>Bytes on disk by path, shared ones included. A server removes files while they are counted; the sum is then of what remained.</summary>
     public static async Task<IReadOnlyDictionary<string, long>> TotalBytesAsync(IReadOnlyList<string> paths, CancellationToken cancellationToken)

@@ -17,7 +17,7 @@ public static class ConfigurationKeys
         ["streams[].target.stdout"] = ["checkpoint"],
         ["branching"] =
         [
-            "driver", "pool-size", "slot", "seed-interval", "seeds-kept", "idle-timeout", "branches-max", "running-max", "starts-at-once-max",
+            "driver", "pool", "pool-size", "slot", "seed-interval", "seeds-kept", "idle-timeout", "branches-max", "running-max", "starts-at-once-max",
             "start-timeout", "shared-buffers", "owner-role",
         ],
         ["gateway"] = ["listen", "tls-certificate", "tls-key", "host-suffix", "connections-max"],

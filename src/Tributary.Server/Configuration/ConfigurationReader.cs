@@ -176,7 +176,8 @@ public sealed class ConfigurationReader
         var defaults = new BranchingOptions { StateDirectory = state, Source = source ?? new PostgresUrl { Host = "", User = "", Database = "" } };
         return defaults with
         {
-            Driver = _scalars.OneOf(section.Scalar("driver"), ["auto", "btrfs", "copy"], defaults.Driver),
+            Driver = _scalars.OneOf(section.Scalar("driver"), ["auto", "btrfs", "xfs", "zfs", "copy"], defaults.Driver),
+            PoolPath = section.Scalar("pool")?.Text,
             PoolBytesMax = _scalars.Bytes(section.Scalar("pool-size"), PoolBytesLeast, defaults.PoolBytesMax),
             SlotName = _scalars.Matching(section.Scalar("slot"), ScalarText.SlotName(), "a slot name; Postgres takes at most 63 lower-case letters, digits and underscores", defaults.SlotName),
             SeedInterval = _scalars.Duration(section.Scalar("seed-interval"), TimeSpan.FromSeconds(1), defaults.SeedInterval),

@@ -1,3 +1,4 @@
+using Tributary.Branching;
 using Tributary.Contracts;
 
 namespace Tributary.Server.Diagnosis;
@@ -16,10 +17,21 @@ public static class Doctor
         {
             var production = await SourceChecks.RunAsync(configuration, cancellationToken);
             checks.AddRange(production);
+            if (configuration.Branching is { } branching)
+                checks.Add(await PoolAsync(branching, cancellationToken));
             checks.AddRange(await SpaceChecks.RunAsync(configuration, cancellationToken));
             checks.AddRange(await StreamChecks.DiagnoseAsync(configuration, production.All(check => check.Outcome != CheckOutcome.Failed), cancellationToken));
         }
 
         return new DoctorResponse(checks);
+    }
+
+    static async Task<DoctorCheck> PoolAsync(BranchingOptions branching, CancellationToken cancellationToken)
+    {
+        const string Name = "pool";
+        var faults = await PoolChecks.RunAsync(branching, cancellationToken);
+        return faults.Count == 0
+            ? new DoctorCheck(Name, CheckOutcome.Ok, $"no fault is known of {branching.PoolPath ?? Path.Combine(branching.StateDirectory, "pool")}")
+            : new DoctorCheck(Name, CheckOutcome.Warning, string.Join("; ", faults), "do what is said above, or choose another place with 'branching.pool'");
     }
 }

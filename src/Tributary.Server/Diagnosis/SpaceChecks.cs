@@ -17,10 +17,15 @@ static class SpaceChecks
         if (configuration.Branching is not { } branching || configuration.HasCatalog || await ProductionBytesAsync(configuration, cancellationToken) is not { } production)
             return [];
         var needed = production + MarginBytes;
-        var free = MachineChecks.FreeBytes(configuration.StateDirectory);
+        var place = branching.PoolPath ?? configuration.StateDirectory;
+        if (!place.StartsWith('/'))
+            return [new DoctorCheck(Name, CheckOutcome.Ok, $"production takes {Megabytes(production)}, so main needs {Megabytes(needed)} in the dataset {place}")];
+        var free = MachineChecks.FreeBytes(place);
         var detail = $"production takes {Megabytes(production)}, so main needs {Megabytes(needed)}";
         if (free < needed)
-            return [new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the disk of {configuration.StateDirectory} has {Megabytes(free)} free", "free some, or put the state folder on a larger disk with --state or 'state:'")];
+            return [new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the disk of {place} has {Megabytes(free)} free", "free some, or put the state folder on a larger disk with --state or 'state:', or the pool with 'branching.pool'")];
+        if (branching.PoolPath is not null)
+            return [new DoctorCheck(Name, CheckOutcome.Ok, $"{detail}; {Megabytes(free)} are free")];
         return branching.PoolBytesMax < needed
             ? [new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the pool is limited to {Megabytes(branching.PoolBytesMax)}", "raise 'branching.pool-size'")]
             : [new DoctorCheck(Name, CheckOutcome.Ok, $"{detail}; {Megabytes(Math.Min(free, branching.PoolBytesMax))} are free")];

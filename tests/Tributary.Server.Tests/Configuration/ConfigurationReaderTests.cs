@@ -11,7 +11,7 @@ public sealed class ConfigurationReaderTests
         streams:
           - name: replica
             target: { postgres: { url: postgresql://writer@copy/shop } }
-        branching: { pool-size: 2GiB, seed-interval: 1500ms, idle-timeout: 5m, seeds-kept: 3, driver: copy }
+        branching: { pool-size: 2GiB, seed-interval: 1500ms, idle-timeout: 5m, seeds-kept: 3, driver: zfs, pool: tank/shop }
         gateway: { listen: "[::1]:7000" }
         api: { listen: localhost:8432 }
         """;
@@ -25,7 +25,7 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(("db", 5433, "reader", "s3cret"), (configuration.Source.Host, configuration.Source.Port, configuration.Source.User, configuration.Source.Password));
         Assert.Equal(("replica", "copy"), (configuration.Streams[0].Name, ((PostgresTargetConfiguration)configuration.Streams[0].Target).Url.Host));
         var branching = configuration.Branching!;
-        Assert.Equal((2L << 30, 3, "copy"), (branching.PoolBytesMax, branching.SeedsKept, branching.Driver));
+        Assert.Equal((2L << 30, 3, "zfs", "tank/shop"), (branching.PoolBytesMax, branching.SeedsKept, branching.Driver, branching.PoolPath));
         Assert.Equal((TimeSpan.FromMilliseconds(1500), TimeSpan.FromMinutes(5)), (branching.SeedInterval, branching.IdleTimeout));
         Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 7000), configuration.Gateway.Listen);
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 8432), configuration.Api.Listen);
@@ -68,7 +68,7 @@ public sealed class ConfigurationReaderTests
             branching:
               pool-size: 1MB
               idle-timeout: 5 minutes
-              driver: zfs
+              driver: ntfs
               seeds-kept: 0
             gateway:
               listen: here
@@ -91,7 +91,7 @@ public sealed class ConfigurationReaderTests
                 "t.yaml:6:5: streams[1].target: a stream needs a target: 'target: { postgres: { url: postgresql://… } }' or 'target: { stdout: {} }'",
                 "t.yaml:9:14: branching.pool-size: '1MB' is not a size; write a whole number and KiB, MiB, GiB or TiB, for example 64GiB",
                 "t.yaml:10:17: branching.idle-timeout: '5 minutes' is not a duration; write a whole number and ms, s, m, h or d, for example 15s",
-                "t.yaml:11:11: branching.driver: 'zfs' is not one of auto, btrfs, copy",
+                "t.yaml:11:11: branching.driver: 'ntfs' is not one of auto, btrfs, xfs, zfs, copy",
                 "t.yaml:12:15: branching.seeds-kept: '0' is not a whole number from 1 to 100",
                 "t.yaml:14:3: gateway: TLS needs both tls-certificate and tls-key",
                 "t.yaml:14:11: gateway.listen: 'here' is not an address and port, for example 127.0.0.1:6432 or [::1]:6432",
