@@ -163,6 +163,15 @@ public sealed class BranchManager : IAsyncDisposable
         return found.Value is { } branch ? await _computes.AcquireAsync(branch, cancellationToken) : found.Error!;
     }
 
+    /// <summary>The log of a branch's Postgres; empty until its first start.</summary>
+    public ComputeLog LogOf(Branch branch) => _computes.LogOf(branch.Id);
+
+    /// <summary>Processor time that a branch's Postgres has used since this process began, sleeps included.</summary>
+    public TimeSpan CpuTimeOf(Branch branch) => _computes.CpuTimeOf(branch.Id);
+
+    /// <summary>How often a branch's Postgres has ended by itself since this process began.</summary>
+    public int CrashesOf(Branch branch) => _computes.CrashesOf(branch.Id);
+
     /// <summary>Puts to sleep every branch that nobody has used for <paramref name="idleFor"/>.</summary>
     public Task StopIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken) => _computes.StopIdleAsync(idleFor, cancellationToken);
 

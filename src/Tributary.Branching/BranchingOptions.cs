@@ -41,8 +41,30 @@ public sealed record BranchingOptions
     /// <summary>How long a start may take before it counts as failed. Default 60 s: a seed has nothing to replay.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Memory for a branch's shared buffers. Default <c>16MB</c>.</summary>
-    public string SharedBuffers { get; init; } = "16MB";
+    /// <summary>
+    /// Memory for a branch's shared buffers, as Postgres writes it. Null, the default, shares a quarter of this machine's memory between
+    /// <see cref="RunningMax"/> branches, and gives each at least 16 MB, which starts fastest, and at most 128 MB, Postgres's own default; with
+    /// <see cref="BranchMemoryMax"/> set, never more than a quarter of that.
+    /// </summary>
+    public string? SharedBuffers { get; init; }
+
+    /// <summary>Memory that one running branch may take, with its page cache, in bytes; null, the default, is no limit.</summary>
+    public long? BranchMemoryMax { get; init; }
+
+    /// <summary>Processor time that one running branch may take, in cores; null, the default, is no limit.</summary>
+    public double? BranchCpusMax { get; init; }
+
+    /// <summary>
+    /// Processes of one running branch at once. Default 256: Postgres's default of 100 connections, a parallel worker for each, and its own
+    /// dozen fit, while a fork bomb ends before the machine feels it.
+    /// </summary>
+    public int BranchProcessesMax { get; init; } = 256;
+
+    /// <summary>
+    /// Bytes of a branch's log; what is beyond becomes the one older file that is kept, so a branch costs at most twice this and what it
+    /// logs within a second. Default 8 MiB: some 80,000 lines, more than anybody scrolls through.
+    /// </summary>
+    public long BranchLogBytesMax { get; init; } = 8L << 20;
 
     /// <summary>The role that a branch's connection string names: it may do everything inside the branch. Default <c>branch_owner</c>.</summary>
     public string OwnerRole { get; init; } = "branch_owner";

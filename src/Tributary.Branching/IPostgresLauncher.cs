@@ -19,6 +19,9 @@ public interface IRunningPostgres : IAsyncDisposable
     /// <summary>Completes when the server has ended, for whatever reason.</summary>
     Task Exited { get; }
 
+    /// <summary>Processor time of the server and of all that it started, also of what has ended. Keeps its last value when the server has ended.</summary>
+    TimeSpan CpuTime { get; }
+
     /// <summary>Stops it with a checkpoint, cutting its sessions: a fast shutdown. Kills it when that takes too long.</summary>
     Task StopAsync(CancellationToken cancellationToken);
 }
@@ -31,6 +34,9 @@ public sealed record LaunchSpec(string Name, string DataDirectory, IReadOnlyList
 {
     /// <summary>Whether the server runs without network, in namespaces of its own. Only main, which must reach production, does not.</summary>
     public bool Sandboxed { get; init; } = true;
+
+    /// <summary>What it may take of the machine. Null leaves it where Tributary itself is, uncounted and unbounded.</summary>
+    public ComputeLimits? Limits { get; init; }
 
     /// <summary>How long it may take to accept connections.</summary>
     public required TimeSpan StartTimeout { get; init; }

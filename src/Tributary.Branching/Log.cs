@@ -49,9 +49,24 @@ internal static partial class Log
     [LoggerMessage(2031, LogLevel.Information, "Branch {Branch} sleeps.")]
     public static partial void BranchSleeps(ILogger logger, string branch);
 
-    [LoggerMessage(2032, LogLevel.Warning, "The Postgres of branch {Branch} has ended by itself; the next connection starts it again.")]
+    [LoggerMessage(2032, LogLevel.Warning, "The Postgres of branch {Branch} has ended by itself.")]
     public static partial void BranchCrashed(ILogger logger, string branch);
 
     [LoggerMessage(2033, LogLevel.Error, "Branch {Branch} could not be started.")]
     public static partial void BranchStartFailed(ILogger logger, string branch, Exception exception);
+
+    [LoggerMessage(2040, LogLevel.Warning, "{Obstacle}")]
+    public static partial void LimitsMissing(ILogger logger, string obstacle);
+
+    [LoggerMessage(2041, LogLevel.Warning, "The processes of {Server} cannot be bounded on this machine.")]
+    public static partial void ProcessesUnbounded(ILogger logger, string server);
+
+    [LoggerMessage(2042, LogLevel.Information, "Branch {Branch} runs again after its Postgres ended by itself ({Crashes} times since this server started).")]
+    public static partial void BranchRestarted(ILogger logger, string branch, int crashes);
+
+    [LoggerMessage(2043, LogLevel.Error, "Branch {Branch} did not come back in {Tries} tries and sleeps; the next connection tries again.")]
+    public static partial void BranchStaysDown(ILogger logger, string branch, int tries);
+
+    [LoggerMessage(2044, LogLevel.Warning, "The log of branch {Branch} cannot be bounded.")]
+    public static partial void LogUnbounded(ILogger logger, string branch, Exception exception);
 }

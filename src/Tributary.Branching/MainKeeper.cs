@@ -58,7 +58,7 @@ internal sealed class MainKeeper : IAsyncDisposable
         runDirectory = Path.Combine(options.StateDirectory, "run");
         Directory.CreateDirectory(runDirectory);
         var installation = PostgresInstallation.Find(facts.Major);
-        launcher = new PostgresLauncher(installation, runDirectory, time);
+        launcher = new PostgresLauncher(installation, runDirectory, ControlGroups.Open(options.StateDirectory, ControlGroups.MachineRoot, logger), time, logger);
         var backup = new BaseBackup(installation, options);
         var follower = new PhysicalFollower(options, facts, pool.Driver, launcher, backup, runDirectory, time, logger);
         var seedMaker = new SeedMaker(options, facts, pool.Driver, launcher, time, logger);

@@ -4,22 +4,42 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Compute;
 
 /// <summary>
-/// The Postgres of one branch: started by the first lease, kept while leases are held, stopped when it has been idle long enough.
+/// The Postgres of one branch: started by the first lease, kept while leases are held, stopped when it has been idle long enough, and started
+/// again at once when it ends by itself under leases.
 /// One lock makes starting, stopping and removal exclude each other; counting leases needs only the moment of the lock.
 /// </summary>
 internal sealed class BranchCompute(
     Branch branch, LaunchSpec spec, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
+    /// <summary>The pause before each of the restarts in a row. What does not stay up after half a minute needs a person, or the next client's try.</summary>
+    static readonly TimeSpan[] RestartPauses = [.. new[] { 0, 0.5, 2, 8, 20 }.Select(TimeSpan.FromSeconds)];
+
+    /// <summary>A server that has run for so long is counted as well again: its next end is met without a pause.</summary>
+    static readonly TimeSpan SteadyAfter = TimeSpan.FromMinutes(1);
+
     readonly SemaphoreSlim _lock = new(1, 1);
+    readonly CancellationTokenSource _end = new();
     IRunningPostgres? _running;
+    Task _watch = Task.CompletedTask;
+    TimeSpan _cpuTimeBefore;
     int _leases;
+    int _crashes;
+    int _restartsInARow;
     bool _removed;
+
+    public string Name => branch.Name.ToString();
 
     public ComputeState State { get; private set; }
 
     public int Leases => Volatile.Read(ref _leases);
 
     public DateTimeOffset? LastUsedAt { get; private set; }
+
+    /// <summary>How often the server has ended by itself.</summary>
+    public int Crashes => Volatile.Read(ref _crashes);
+
+    /// <summary>Processor time of all its servers, the one that runs now among them.</summary>
+    public TimeSpan CpuTime => _cpuTimeBefore + (_running?.CpuTime ?? TimeSpan.Zero);
 
     /// <summary>Makes the server run and counts a lease on it; null when the branch has been removed meanwhile.</summary>
     /// <exception cref="ChildProcessException">It did not start.</exception>
@@ -58,12 +78,10 @@ internal sealed class BranchCompute(
         {
             if (Leases > 0 || _running is not { } running)
                 return;
-            if (running.Exited.IsCompleted)
-                Log.BranchCrashed(logger, branch.Name.ToString());
             State = ComputeState.Stopping;
             await running.StopAsync(cancellationToken);
             await ForgetAsync();
-            Log.BranchSleeps(logger, branch.Name.ToString());
+            Log.BranchSleeps(logger, Name);
         }
         finally
         {
@@ -72,28 +90,20 @@ internal sealed class BranchCompute(
     }
 
     /// <summary>Ends the server at once; its sessions are cut and no lease is given any more.</summary>
-    public async Task RemoveAsync()
-    {
-        await _lock.WaitAsync(CancellationToken.None);
-        try
-        {
-            _removed = true;
-            await ForgetAsync();
-        }
-        finally
-        {
-            _lock.Release();
-        }
-    }
+    public Task RemoveAsync() => EndAsync(inOrder: false);
 
     /// <summary>Stops the server in order, for the end of this process.</summary>
-    public async ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync() => await EndAsync(inOrder: true);
+
+    async Task EndAsync(bool inOrder)
     {
+        // A restart that pauses would hold the end up.
+        await _end.CancelAsync();
         await _lock.WaitAsync(CancellationToken.None);
         try
         {
             _removed = true;
-            if (_running is { } running)
+            if (inOrder && _running is { } running)
                 await running.StopAsync(CancellationToken.None);
             await ForgetAsync();
         }
@@ -101,15 +111,13 @@ internal sealed class BranchCompute(
         {
             _lock.Release();
         }
+
+        await _watch;
     }
 
     async Task<TimeSpan> StartAsync(CancellationToken cancellationToken)
     {
-        if (_running is not null)
-        {
-            Log.BranchCrashed(logger, branch.Name.ToString());
-            await ForgetAsync();
-        }
+        await ForgetCrashedAsync();
 
         // The wait for a turn counts: it is what the client feels.
         var started = time.GetTimestamp();
@@ -127,8 +135,9 @@ internal sealed class BranchCompute(
             }
 
             State = ComputeState.Running;
+            _watch = WatchAsync(_running);
             var elapsed = time.GetElapsedTime(started);
-            Log.BranchWoke(logger, branch.Name.ToString(), elapsed.TotalMilliseconds);
+            Log.BranchWoke(logger, Name, elapsed.TotalMilliseconds);
             return elapsed;
         }
         catch
@@ -138,10 +147,96 @@ internal sealed class BranchCompute(
         }
     }
 
+    // Ends with its server: when it was ended on purpose, nothing is to be done, since whoever did it has put another in its place or none.
+    async Task WatchAsync(IRunningPostgres watched)
+    {
+        var started = time.GetTimestamp();
+        await watched.Exited;
+        if (time.GetElapsedTime(started) > SteadyAfter)
+            _restartsInARow = 0;
+        try
+        {
+            var last = watched;
+            while (_restartsInARow < RestartPauses.Length)
+            {
+                await Task.Delay(RestartPauses[_restartsInARow], time, _end.Token);
+                if (await TryRestartAsync(last))
+                    return;
+                last = null;
+            }
+
+            if (await SettleAsync(last))
+                Log.BranchStaysDown(logger, Name, RestartPauses.Length);
+        }
+        catch (OperationCanceledException)
+        {
+            // The branch has been deleted, or this process ends.
+        }
+    }
+
+    // True when nothing is left to do. A failed start leaves no server behind, which the next try expects.
+    async Task<bool> TryRestartAsync(IRunningPostgres? expected)
+    {
+        await _lock.WaitAsync(_end.Token);
+        try
+        {
+            if (!ReferenceEquals(expected, _running))
+                return true;
+            await ForgetCrashedAsync();
+
+            // Without a client there is nobody to hurry for: the next one starts it.
+            if (Leases == 0)
+                return true;
+            _restartsInARow++;
+            await StartAsync(_end.Token);
+            Log.BranchRestarted(logger, Name, Crashes);
+            return true;
+        }
+        catch (ChildProcessException exception)
+        {
+            Log.BranchStartFailed(logger, Name, exception);
+            return false;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    async Task<bool> SettleAsync(IRunningPostgres? expected)
+    {
+        await _lock.WaitAsync(_end.Token);
+        try
+        {
+            if (!ReferenceEquals(expected, _running))
+                return false;
+            await ForgetCrashedAsync();
+            return true;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    // Whoever stops a server on purpose forgets it under the same lock, so one that is still here and has ended has ended by itself.
+    async Task ForgetCrashedAsync()
+    {
+        if (_running is null)
+            return;
+        Interlocked.Increment(ref _crashes);
+        Log.BranchCrashed(logger, Name);
+        await ForgetAsync();
+    }
+
     async Task ForgetAsync()
     {
         if (_running is { } running)
+        {
             await running.DisposeAsync();
+            _cpuTimeBefore += running.CpuTime;
+        }
+
         _running = null;
         State = ComputeState.Asleep;
     }

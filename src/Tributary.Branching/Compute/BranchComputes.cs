@@ -26,6 +26,15 @@ internal sealed class BranchComputes(
         ? branch with { Compute = compute.State, Connections = compute.Leases, LastUsedAt = compute.LastUsedAt }
         : branch;
 
+    /// <summary>The log of the branch's server, which it may not have written yet.</summary>
+    public ComputeLog LogOf(long branchId) => new(new ComputeFolder(Path.Combine(runDirectory, FolderOf(branchId))).LogFile, options.BranchLogBytesMax);
+
+    /// <summary>Processor time that the branch's servers have used since this process began.</summary>
+    public TimeSpan CpuTimeOf(long branchId) => _computes.TryGetValue(branchId, out var compute) ? compute.CpuTime : TimeSpan.Zero;
+
+    /// <summary>How often the branch's server has ended by itself since this process began.</summary>
+    public int CrashesOf(long branchId) => _computes.TryGetValue(branchId, out var compute) ? compute.Crashes : 0;
+
     /// <summary>Makes the branch's server run and counts a lease on it.</summary>
     public async Task<BranchResult<ComputeLease>> AcquireAsync(Branch branch, CancellationToken cancellationToken)
     {
@@ -58,7 +67,10 @@ internal sealed class BranchComputes(
     {
         using var timer = new PeriodicTimer(ReapInterval, time);
         while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
             await StopIdleAsync(options.IdleTimeout, cancellationToken);
+            BoundLogs();
+        }
     }
 
     public async Task StopIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
@@ -74,6 +86,22 @@ internal sealed class BranchComputes(
         _starts.Dispose();
     }
 
+    void BoundLogs()
+    {
+        foreach (var (id, compute) in _computes)
+        {
+            try
+            {
+                if (compute.State != ComputeState.Asleep)
+                    LogOf(id).Bound();
+            }
+            catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+            {
+                Log.LogUnbounded(logger, compute.Name, exception);
+            }
+        }
+    }
+
     // Makes room by putting the branch to sleep that nobody has used for the longest time.
     async Task<bool> EvictAsync(CancellationToken cancellationToken)
     {
@@ -86,20 +114,9 @@ internal sealed class BranchComputes(
 
     LaunchSpec SpecOf(Branch branch) => new(
         FolderOf(branch.Id), storage.PathOf(VolumeOf(branch.Id)),
-        [
-            $"shared_buffers = {options.SharedBuffers}",
-            // A branch is an experiment: the crash of its server, kill -9 included, may take what it committed in the last 0.6 s (three times wal_writer_delay,
-            // https://www.postgresql.org/docs/current/wal-async-commit.html); what is older survives, and nothing is ever torn.
-            "synchronous_commit = off",
-            // A logical slot of the branch can tell what was changed in it.
-            "wal_level = logical",
-            // The first change of a page writes all of it into the log; compressed, it is a fraction of what the branch costs.
-            "wal_compression = on",
-            "max_wal_size = 512MB",
-            $"cluster_name = '{branch.Name}'",
-            .. requiredSettings,
-        ])
+        ComputeSettings.Lines(options, branch.Name.ToString(), requiredSettings, Durability.Ephemeral, new Dictionary<string, string>()))
     {
         StartTimeout = options.StartTimeout,
+        Limits = new ComputeLimits { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax },
     };
 }

@@ -50,7 +50,7 @@ internal static class Sandbox
             "--bind", folder.SocketDirectory, SocketDirectory,
             "--remount-ro", "/",
             "--chdir", DataDirectory,
-            "--", installation.Program("postgres"), "-D", DataDirectory, "-c", $"config_file={ConfigurationDirectory}/postgresql.conf",
+            "--", installation.Program("postgres"), "-D", DataDirectory, .. folder.Arguments(sandboxed: true),
         ]);
         return arguments;
     }

@@ -60,6 +60,16 @@ sealed class ScalarReader(ReadContext context)
         return fallback;
     }
 
+    public double Fraction(Located? value, double least, double most, double fallback)
+    {
+        if (value is not { } located)
+            return fallback;
+        if (double.TryParse(located.Text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most)
+            return number;
+        context.Add(located, string.Create(CultureInfo.InvariantCulture, $"'{located.Shown}' is not a number from {least} to {most}, for example 0.5"));
+        return fallback;
+    }
+
     public IPEndPoint? EndPoint(Located? value, IPEndPoint? fallback)
     {
         if (value is not { } located)
