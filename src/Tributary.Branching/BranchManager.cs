@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Compute;
+using Tributary.Branching.Seeding;
 using Tributary.Branching.Storage;
 
 namespace Tributary.Branching;
@@ -10,11 +11,12 @@ namespace Tributary.Branching;
 /// The life of branches. Production is followed by main; seeds are taken from main; a branch is a clone of the newest seed.
 /// <code>
 /// production ──log──▶ main ──clone, recover, defuse──▶ seed ──clone──▶ branch ──start on connect──▶ compute
+///                       └──clone, follow──▶ spare ──promote, defuse──▶ branch as of now, running
 /// </code>
 /// Creating a branch is a saga in the catalog, and each step can be repeated:
 /// <list type="number">
 /// <item>Reserve: the name and a number, in state Creating, are on disk.</item>
-/// <item>Clone: the newest seed's volume becomes the branch's.</item>
+/// <item>Cut and clone: the newest seed's volume becomes the branch's, or the cut of the present is a promoted spare already.</item>
 /// <item>Ready: the state on disk changes, and the branch is visible.</item>
 /// </list>
 /// Deleting runs the other way: state Deleting, compute ended, volume removed, row removed. What a crash interrupts, the
@@ -88,41 +90,80 @@ public sealed class BranchManager : IAsyncDisposable
         await Task.WhenAll(_main.RunAsync(cancellationToken), _computes.RunAsync(cancellationToken));
     }
 
-    /// <summary>Makes a branch from the newest seed. Its Postgres starts with the first connection.</summary>
+    /// <summary>Makes a branch. One of a seed starts with its first connection; one of now may run already.</summary>
+    /// <param name="origin">Which moment of production it is of.</param>
     /// <param name="idempotencyKey">A repetition with the same key answers the branch of the first call; null for none.</param>
-    public async Task<BranchResult<Branch>> CreateAsync(BranchName name, string? idempotencyKey, CancellationToken cancellationToken)
+    public async Task<BranchResult<Branch>> CreateAsync(BranchName name, BranchOrigin origin, string? idempotencyKey, CancellationToken cancellationToken)
     {
         if (idempotencyKey is not null && _catalog.NameOfKey(idempotencyKey) is { } made && _branches.TryGetValue(made, out var before) && before.State == BranchState.Ready)
             return Describe(before);
         var started = _time.GetTimestamp();
-        using var seed = _main.UseNewestSeed();
-        if (seed is null)
-            return new BranchError(BranchErrorKind.NotReady, _main.WhyNoSeed());
+        if (origin == BranchOrigin.Seed || _main.WhyNoNow() is not null)
+        {
+            using var seed = origin == BranchOrigin.Seed ? _main.UseNewestSeed() : null;
+            if (seed is null)
+                return new BranchError(BranchErrorKind.NotReady, origin == BranchOrigin.Seed ? _main.WhyNoSeed() : _main.WhyNoNow()!);
+            return await MakeAsync(name, origin, idempotencyKey, started, _ => Task.FromResult<BranchResult<Cut>>(new Cut(seed.Seed, null, seed.Seed.Lsn, seed.Seed.DataTime)), cancellationToken);
+        }
 
+        // The request counts from here on: before the name is on disk, so that a burst is one cut.
+        var share = _main.Cuts.Join();
+        var created = await MakeAsync(name, origin, idempotencyKey, started, share.ResultAsync, cancellationToken);
+        if (created.Error is { Kind: BranchErrorKind.AlreadyExists or BranchErrorKind.LimitReached or BranchErrorKind.PoolFull })
+            share.Leave();
+        return created;
+    }
+
+    async Task<BranchResult<Branch>> MakeAsync(
+        BranchName name, BranchOrigin origin, string? idempotencyKey, long started, Func<CancellationToken, Task<BranchResult<Cut>>> cutAsync, CancellationToken cancellationToken)
+    {
         // Step 1: reserve.
-        var reserved = Reserve(name, seed.Seed, idempotencyKey);
+        var reserved = Reserve(name, origin, idempotencyKey);
         if (reserved.Value is not { } branch)
             return reserved;
         var volume = BranchComputes.VolumeOf(branch.Id);
+        Spare? spare = null;
         try
         {
-            // Step 2: clone.
-            await _pool.Driver.CloneAsync(seed.Volume, volume, cancellationToken);
+            // Step 2: cut, and clone unless the cut is a server of its own.
+            var cut = await cutAsync(cancellationToken);
+            if (cut.Value is not { } present)
+            {
+                await UndoAsync(branch, volume);
+                return cut.Error!;
+            }
+
+            spare = present.Spare;
+            branch = branch with { Id = present.Spare?.Number ?? branch.Id, SeedId = present.Seed?.Id ?? "", Lsn = present.Lsn, DataTime = present.DataTime };
+            if (present.Seed is { } seed)
+            {
+                using var use = _main.UseSeed(seed) ?? throw new StorageException($"The seed {seed.Id} has been removed in the meantime; try again.");
+                await _pool.Driver.CloneAsync(use.Volume, volume, cancellationToken);
+            }
 
             // Step 3: ready.
-            _catalog.SetState(branch.Id, BranchState.Ready);
-            branch = branch with { State = BranchState.Ready };
-            _branches[name.ToString()] = branch;
-            Log.BranchCreated(_logger, name.ToString(), branch.SeedId, _time.GetElapsedTime(started).TotalMilliseconds);
-            return Describe(branch);
+            return MakeReady(reserved.Value, branch, spare, started);
         }
         catch (Exception exception)
         {
-            await UndoAsync(branch, volume);
+            if (spare is not null)
+                await _main.Cuts.DiscardAsync(spare);
+            await UndoAsync(reserved.Value, volume);
             if (exception is not StorageException storage)
                 throw;
             return new BranchError(storage.IsFull ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, storage.Message);
         }
+    }
+
+    BranchResult<Branch> MakeReady(Branch reserved, Branch branch, Spare? spare, long started)
+    {
+        branch = branch with { State = BranchState.Ready, CreatedAt = _time.GetUtcNow() };
+        _catalog.SetReady(reserved.Id, branch);
+        if (spare is not null)
+            _computes.Adopt(branch, _main.Cuts.GiveAway(spare));
+        _branches[branch.Name.ToString()] = branch;
+        Log.BranchCreated(_logger, branch.Name.ToString(), spare is null ? $"seed {branch.SeedId}" : $"spare {spare.Number}", _time.GetElapsedTime(started).TotalMilliseconds);
+        return Describe(branch);
     }
 
     /// <summary>All branches that clients can use, by age.</summary>
@@ -201,7 +242,7 @@ public sealed class BranchManager : IAsyncDisposable
 
     Branch Describe(Branch branch) => _computes.Describe(branch);
 
-    BranchResult<Branch> Reserve(BranchName name, SeedStatus seed, string? idempotencyKey)
+    BranchResult<Branch> Reserve(BranchName name, BranchOrigin origin, string? idempotencyKey)
     {
         lock (_reservations)
         {
@@ -216,7 +257,7 @@ public sealed class BranchManager : IAsyncDisposable
                 return new BranchError(BranchErrorKind.LimitReached, $"There are {_options.BranchesMax} branches, as many as branching.branches-max allows. Delete one first.");
             if (_pool.Space().Free < FreeBytesMin)
                 return new BranchError(BranchErrorKind.PoolFull, $"The pool has less than {FreeBytesMin >> 20} MiB free, which are kept back for running branches. Delete branches, or enlarge branching.pool-size.");
-            var branch = _catalog.Reserve(name, seed, _time.GetUtcNow(), idempotencyKey);
+            var branch = _catalog.Reserve(name, origin, _time.GetUtcNow(), idempotencyKey);
             _branches[name.ToString()] = branch;
             return branch;
         }

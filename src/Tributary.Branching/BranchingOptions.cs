@@ -20,11 +20,32 @@ public sealed record BranchingOptions
     /// <summary>The physical slot on production that keeps the log for main. Default <c>tributary_main</c>.</summary>
     public string SlotName { get; init; } = "tributary_main";
 
-    /// <summary>A new seed is made when main has moved and the newest seed is older than this. Default 15 s.</summary>
-    public TimeSpan SeedInterval { get; init; } = TimeSpan.FromSeconds(15);
+    /// <summary>
+    /// A new seed is made when main has moved and the newest seed is older than this. Each costs a replay of production's log since its last
+    /// checkpoint, and branches as of now need none, so seeds need not be young. Default 60 s.
+    /// </summary>
+    public TimeSpan SeedInterval { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Seeds that are kept for new branches; a seed costs what changed since the one before. Default 2.</summary>
     public int SeedsKept { get; init; } = 2;
+
+    /// <summary>
+    /// Spares that are kept ready for branches as of now: each is a running Postgres that replays what production writes, at the cost of a
+    /// branch's shared buffers and of main's replay once more. 0 keeps none, and a branch as of now then costs a recovery. Default 1.
+    /// </summary>
+    public int SparesKept { get; init; } = 1;
+
+    /// <summary>How long a request for a branch as of now may wait for its position, or for a spare that is being made. Default 30 s.</summary>
+    public TimeSpan NowTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a spare may take to replay what its clone has in its log: production's log since its last checkpoint. 10 min.</summary>
+    public TimeSpan SpareStartTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// How long a request for the present waits for others to share its cut: requests of one burst arrive within milliseconds of each other,
+    /// and the first alone would take the only spare. 5 ms.
+    /// </summary>
+    public TimeSpan NowGatherTime { get; init; } = TimeSpan.FromMilliseconds(5);
 
     /// <summary>A branch without connections for this long is stopped. Default 60 s.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(60);

@@ -34,8 +34,20 @@ internal static partial class Log
     [LoggerMessage(2011, LogLevel.Error, "Seed {Seed} could not be made; branches start from the one before.")]
     public static partial void SeedFailed(ILogger logger, string seed, Exception exception);
 
-    [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from seed {Seed} in {ElapsedMs} ms.")]
-    public static partial void BranchCreated(ILogger logger, string branch, string seed, double elapsedMs);
+    [LoggerMessage(2012, LogLevel.Information, "Spare {Number} is ready after {ElapsedMs} ms.")]
+    public static partial void SpareReady(ILogger logger, long number, double elapsedMs);
+
+    [LoggerMessage(2013, LogLevel.Warning, "Spare {Number} has ended by itself; another one is made.")]
+    public static partial void SpareEnded(ILogger logger, long number);
+
+    [LoggerMessage(2014, LogLevel.Error, "A spare could not be made; the next try is in {PauseSeconds} s.")]
+    public static partial void SpareFailed(ILogger logger, double pauseSeconds, Exception exception);
+
+    [LoggerMessage(2015, LogLevel.Information, "Spare {Number} is promoted at {Lsn} for {Requests} requests in {ElapsedMs} ms.")]
+    public static partial void SparePromoted(ILogger logger, long number, string lsn, int requests, double elapsedMs);
+
+    [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from {Origin} in {ElapsedMs} ms.")]
+    public static partial void BranchCreated(ILogger logger, string branch, string origin, double elapsedMs);
 
     [LoggerMessage(2021, LogLevel.Information, "Branch {Branch} is deleted.")]
     public static partial void BranchDeleted(ILogger logger, string branch);

@@ -25,7 +25,11 @@ public sealed record BranchResponse
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    public required string SeedId { get; init; }
+    /// <summary>What moment of production was asked for.</summary>
+    public required BranchOrigin Origin { get; init; }
+
+    /// <summary>The seed that it was cloned from; absent when it is a spare that was promoted for it alone.</summary>
+    public string? SeedId { get; init; }
 
     /// <summary>Client connections through the gateway now.</summary>
     public required int Connections { get; init; }
@@ -52,6 +56,16 @@ public sealed record BranchResponse
 
     /// <summary>How long the server took to make it, in milliseconds; only in the answer to its creation.</summary>
     public double? CreateMs { get; init; }
+}
+
+[JsonConverter(typeof(CamelCaseName<BranchOrigin>))]
+public enum BranchOrigin
+{
+    /// <summary>The newest seed at the time.</summary>
+    Seed,
+
+    /// <summary>The moment of the request.</summary>
+    Now,
 }
 
 [JsonConverter(typeof(CamelCaseName<BranchLife>))]

@@ -74,7 +74,7 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
     {
         await fixture.CreateAsync("pricing-april");
 
-        var twice = await fixture.Manager.CreateAsync(BranchName.Parse("pricing-april"), null, Token);
+        var twice = await fixture.Manager.CreateAsync(BranchName.Parse("pricing-april"), BranchOrigin.Seed, null, Token);
         var unknown = fixture.Manager.Find("pricing-aprli");
 
         Assert.Equal(BranchErrorKind.AlreadyExists, twice.Error?.Kind);
@@ -84,8 +84,8 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
     [Fact]
     public async Task A_repeated_request_with_one_key_makes_one_branch()
     {
-        var first = await fixture.Manager.CreateAsync(BranchName.Parse("once"), "key-1", Token);
-        var second = await fixture.Manager.CreateAsync(BranchName.Parse("once"), "key-1", Token);
+        var first = await fixture.Manager.CreateAsync(BranchName.Parse("once"), BranchOrigin.Seed, "key-1", Token);
+        var second = await fixture.Manager.CreateAsync(BranchName.Parse("once"), BranchOrigin.Seed, "key-1", Token);
 
         Assert.Equal(first.Value?.Id, second.Value?.Id);
     }

@@ -73,9 +73,9 @@ public sealed class BranchingFixture : IAsyncLifetime
         await UntilAsync(() => Manager.Status.Seeds[0].Lsn >= now, () => $"no seed at {now}: {Manager.Status}");
     }
 
-    public async Task<Branch> CreateAsync(string name)
+    public async Task<Branch> CreateAsync(string name, BranchOrigin origin = BranchOrigin.Seed)
     {
-        var created = await Manager.CreateAsync(BranchName.Parse(name), null, Token);
+        var created = await Manager.CreateAsync(BranchName.Parse(name), origin, null, Token);
         Assert.True(created.Succeeded, created.Error?.Message);
         return created.Value;
     }

@@ -17,7 +17,7 @@ internal sealed class BranchCatalog : IDisposable
         CREATE TABLE IF NOT EXISTS branches (
             id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, seed_id TEXT NOT NULL,
             lsn TEXT NOT NULL, data_time TEXT NOT NULL, created_at TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 1,
-            idempotency_key TEXT UNIQUE);
+            idempotency_key TEXT UNIQUE, origin TEXT NOT NULL DEFAULT 'Seed');
         """;
 
     readonly SqliteConnection _connection;
@@ -45,6 +45,7 @@ internal sealed class BranchCatalog : IDisposable
         catalog.Execute("PRAGMA journal_mode=WAL");
         catalog.Execute("PRAGMA synchronous=FULL");
         catalog.Execute(Schema);
+        catalog.Upgrade();
         return catalog;
     }
 
@@ -54,15 +55,31 @@ internal sealed class BranchCatalog : IDisposable
         Execute("INSERT INTO facts VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value);
 
     public IReadOnlyList<Branch> Branches() => Query(
-        "SELECT id, name, state, seed_id, lsn, data_time, created_at, generation FROM branches ORDER BY id", ReadBranch);
+        "SELECT id, name, state, seed_id, lsn, data_time, created_at, generation, origin FROM branches ORDER BY id", ReadBranch);
 
     /// <summary>Takes a name and a number for a branch that is about to be made. The caller has checked that the name is free.</summary>
-    public Branch Reserve(BranchName name, SeedStatus seed, DateTimeOffset createdAt, string? idempotencyKey) => Query(
+    public Branch Reserve(BranchName name, BranchOrigin origin, DateTimeOffset createdAt, string? idempotencyKey) => Query(
         """
-        INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at, idempotency_key) VALUES ($1, 'Creating', $2, $3, $4, $5, $6)
-        RETURNING id, name, state, seed_id, lsn, data_time, created_at, generation
+        INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at, idempotency_key, origin) VALUES ($1, 'Creating', '', '0/0', $2, $2, $3, $4)
+        RETURNING id, name, state, seed_id, lsn, data_time, created_at, generation, origin
         """,
-        ReadBranch, name.ToString(), seed.Id, seed.Lsn.ToString(), Text(seed.DataTime), Text(createdAt), idempotencyKey ?? (object)DBNull.Value)[0];
+        ReadBranch, name.ToString(), Text(createdAt), idempotencyKey ?? (object)DBNull.Value, origin.ToString())[0];
+
+    /// <summary>A number that no branch has had or will get, for a spare that may become one.</summary>
+    // AUTOINCREMENT never gives a number twice, also after the row is gone (https://www.sqlite.org/autoinc.html).
+    public long NextNumber()
+    {
+        var taken = Query(
+            "INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at) VALUES ($1, 'Deleting', '', '0/0', $2, $2) RETURNING id",
+            row => row.GetInt64(0), $" {Guid.NewGuid():N}", Text(DateTimeOffset.UnixEpoch))[0];
+        Remove(taken);
+        return taken;
+    }
+
+    /// <summary>Makes a reserved branch visible, with what it is made of and the number of its volume.</summary>
+    public void SetReady(long reservedId, Branch branch) => Execute(
+        "UPDATE branches SET id = $1, state = 'Ready', seed_id = $2, lsn = $3, data_time = $4, created_at = $5 WHERE id = $6",
+        branch.Id, branch.SeedId, branch.Lsn.ToString(), Text(branch.DataTime), Text(branch.CreatedAt), reservedId);
 
     public void SetState(long id, BranchState state) => Execute("UPDATE branches SET state = $1 WHERE id = $2", state.ToString(), id);
 
@@ -85,11 +102,22 @@ internal sealed class BranchCatalog : IDisposable
 
     static Branch ReadBranch(SqliteDataReader row) => new(
         row.GetInt64(0), BranchName.Parse(row.GetString(1)), row.GetString(3), Enum.Parse<BranchState>(row.GetString(2)),
-        Lsn.Parse(row.GetString(4)), Time(row.GetString(5)), Time(row.GetString(6)), row.GetInt32(7));
+        Lsn.Parse(row.GetString(4)), Time(row.GetString(5)), Time(row.GetString(6)), row.GetInt32(7))
+    {
+        Origin = Enum.Parse<BranchOrigin>(row.GetString(8)),
+    };
 
     static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("O", CultureInfo.InvariantCulture);
 
     static DateTimeOffset Time(string text) => DateTimeOffset.Parse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+
+    // A catalog of an earlier version lacks columns that came later; each has a default that is true of the branches of that time.
+    void Upgrade()
+    {
+        var columns = Query("SELECT name FROM pragma_table_info('branches')", row => row.GetString(0));
+        if (!columns.Contains("origin"))
+            Execute("ALTER TABLE branches ADD COLUMN origin TEXT NOT NULL DEFAULT 'Seed'");
+    }
 
     void Execute(string sql, params object[] values) => Query(sql, _ => 0, values);
 

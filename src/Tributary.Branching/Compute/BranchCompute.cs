@@ -8,8 +8,7 @@ namespace Tributary.Branching.Compute;
 /// again at once when it ends by itself under leases.
 /// One lock makes starting, stopping and removal exclude each other; counting leases needs only the moment of the lock.
 /// </summary>
-internal sealed class BranchCompute(
-    Branch branch, LaunchSpec spec, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class BranchCompute : IAsyncDisposable
 {
     /// <summary>The pause before each of the restarts in a row. What does not stay up after half a minute needs a person, or the next client's try.</summary>
     static readonly TimeSpan[] RestartPauses = [.. new[] { 0, 0.5, 2, 8, 20 }.Select(TimeSpan.FromSeconds)];
@@ -17,6 +16,12 @@ internal sealed class BranchCompute(
     /// <summary>A server that has run for so long is counted as well again: its next end is met without a pause.</summary>
     static readonly TimeSpan SteadyAfter = TimeSpan.FromMinutes(1);
 
+    readonly Branch _branch;
+    readonly LaunchSpec _spec;
+    readonly IPostgresLauncher _launcher;
+    readonly SemaphoreSlim _starts;
+    readonly TimeProvider _time;
+    readonly ILogger _logger;
     readonly SemaphoreSlim _lock = new(1, 1);
     readonly CancellationTokenSource _end = new();
     IRunningPostgres? _running;
@@ -27,7 +32,20 @@ internal sealed class BranchCompute(
     int _restartsInARow;
     bool _removed;
 
-    public string Name => branch.Name.ToString();
+    /// <param name="adopted">A server that runs already; null when the first lease is to start one.</param>
+    public BranchCompute(
+        Branch branch, LaunchSpec spec, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger, IRunningPostgres? adopted = null)
+    {
+        (_branch, _spec, _launcher, _starts, _time, _logger) = (branch, spec, launcher, starts, time, logger);
+        if (adopted is null)
+            return;
+        _running = adopted;
+        State = ComputeState.Running;
+        LastUsedAt = time.GetUtcNow();
+        _watch = WatchAsync(adopted);
+    }
+
+    public string Name => _branch.Name.ToString();
 
     public ComputeState State { get; private set; }
 
@@ -54,7 +72,7 @@ internal sealed class BranchCompute(
             if (_running is null || _running.Exited.IsCompleted)
                 wakeTime = await StartAsync(cancellationToken);
             Interlocked.Increment(ref _leases);
-            LastUsedAt = time.GetUtcNow();
+            LastUsedAt = _time.GetUtcNow();
             return (Path.Combine(_running!.SocketDirectory, ComputeFolder.SocketFile), wakeTime);
         }
         finally
@@ -65,14 +83,14 @@ internal sealed class BranchCompute(
 
     public void Release()
     {
-        LastUsedAt = time.GetUtcNow();
+        LastUsedAt = _time.GetUtcNow();
         Interlocked.Decrement(ref _leases);
     }
 
     /// <summary>Stops the server when nobody holds it and it has been idle for <paramref name="idleFor"/>.</summary>
     public async Task StopIfIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
     {
-        if (_running is null || Leases > 0 || time.GetUtcNow() - LastUsedAt < idleFor || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
+        if (_running is null || Leases > 0 || _time.GetUtcNow() - LastUsedAt < idleFor || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
             return;
         try
         {
@@ -81,7 +99,7 @@ internal sealed class BranchCompute(
             State = ComputeState.Stopping;
             await running.StopAsync(cancellationToken);
             await ForgetAsync();
-            Log.BranchSleeps(logger, Name);
+            Log.BranchSleeps(_logger, Name);
         }
         finally
         {
@@ -120,24 +138,24 @@ internal sealed class BranchCompute(
         await ForgetCrashedAsync();
 
         // The wait for a turn counts: it is what the client feels.
-        var started = time.GetTimestamp();
+        var started = _time.GetTimestamp();
         State = ComputeState.Starting;
         try
         {
-            await starts.WaitAsync(cancellationToken);
+            await _starts.WaitAsync(cancellationToken);
             try
             {
-                _running = await launcher.LaunchAsync(spec, cancellationToken);
+                _running = await _launcher.LaunchAsync(_spec, cancellationToken);
             }
             finally
             {
-                starts.Release();
+                _starts.Release();
             }
 
             State = ComputeState.Running;
             _watch = WatchAsync(_running);
-            var elapsed = time.GetElapsedTime(started);
-            Log.BranchWoke(logger, Name, elapsed.TotalMilliseconds);
+            var elapsed = _time.GetElapsedTime(started);
+            Log.BranchWoke(_logger, Name, elapsed.TotalMilliseconds);
             return elapsed;
         }
         catch
@@ -150,23 +168,23 @@ internal sealed class BranchCompute(
     // Ends with its server: when it was ended on purpose, nothing is to be done, since whoever did it has put another in its place or none.
     async Task WatchAsync(IRunningPostgres watched)
     {
-        var started = time.GetTimestamp();
+        var started = _time.GetTimestamp();
         await watched.Exited;
-        if (time.GetElapsedTime(started) > SteadyAfter)
+        if (_time.GetElapsedTime(started) > SteadyAfter)
             _restartsInARow = 0;
         try
         {
             var last = watched;
             while (_restartsInARow < RestartPauses.Length)
             {
-                await Task.Delay(RestartPauses[_restartsInARow], time, _end.Token);
+                await Task.Delay(RestartPauses[_restartsInARow], _time, _end.Token);
                 if (await TryRestartAsync(last))
                     return;
                 last = null;
             }
 
             if (await SettleAsync(last))
-                Log.BranchStaysDown(logger, Name, RestartPauses.Length);
+                Log.BranchStaysDown(_logger, Name, RestartPauses.Length);
         }
         catch (OperationCanceledException)
         {
@@ -189,12 +207,12 @@ internal sealed class BranchCompute(
                 return true;
             _restartsInARow++;
             await StartAsync(_end.Token);
-            Log.BranchRestarted(logger, Name, Crashes);
+            Log.BranchRestarted(_logger, Name, Crashes);
             return true;
         }
         catch (ChildProcessException exception)
         {
-            Log.BranchStartFailed(logger, Name, exception);
+            Log.BranchStartFailed(_logger, Name, exception);
             return false;
         }
         finally
@@ -225,7 +243,7 @@ internal sealed class BranchCompute(
         if (_running is null)
             return;
         Interlocked.Increment(ref _crashes);
-        Log.BranchCrashed(logger, Name);
+        Log.BranchCrashed(_logger, Name);
         await ForgetAsync();
     }
 

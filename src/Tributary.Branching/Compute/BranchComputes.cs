@@ -112,11 +112,22 @@ internal sealed class BranchComputes(
         return true;
     }
 
+    /// <summary>Takes over a server that already runs on the branch's volume, under its folder; the next start is by the branch's own settings.</summary>
+    public void Adopt(Branch branch, IRunningPostgres running) =>
+        _computes[branch.Id] = new BranchCompute(branch, SpecOf(branch), launcher, _starts, time, logger, running);
+
+    /// <summary>The lines that a branch's server runs with.</summary>
+    public static IReadOnlyList<string> SettingsOf(BranchingOptions options, IReadOnlyList<string> requiredSettings, string name) =>
+        ComputeSettings.Lines(options, name, requiredSettings, Durability.Ephemeral, new Dictionary<string, string>());
+
+    /// <summary>What a branch's server may take.</summary>
+    public static ComputeLimits LimitsOf(BranchingOptions options) =>
+        new() { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax };
+
     LaunchSpec SpecOf(Branch branch) => new(
-        FolderOf(branch.Id), storage.PathOf(VolumeOf(branch.Id)),
-        ComputeSettings.Lines(options, branch.Name.ToString(), requiredSettings, Durability.Ephemeral, new Dictionary<string, string>()))
+        FolderOf(branch.Id), storage.PathOf(VolumeOf(branch.Id)), SettingsOf(options, requiredSettings, branch.Name.ToString()))
     {
         StartTimeout = options.StartTimeout,
-        Limits = new ComputeLimits { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax },
+        Limits = LimitsOf(options),
     };
 }

@@ -78,11 +78,15 @@ internal sealed class ComputeFolder(string path)
             Directory.CreateDirectory(folder, OwnerOnly);
         File.Delete(Path.Combine(SocketDirectory, SocketFile));
         File.Delete(Path.Combine(SocketDirectory, SocketFile + ".lock"));
-        await File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
-        await File.WriteAllTextAsync(HbaFile, "local all all trust\n", cancellationToken);
+        await WriteSettingsAsync(settings, cancellationToken);
+        await File.WriteAllTextAsync(HbaFile, "local all all trust\nlocal replication all trust\n", cancellationToken);
         await File.WriteAllTextAsync(IdentFile, "", cancellationToken);
         PostgresUser.Own(path, SocketDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
     }
+
+    /// <summary>Writes the settings alone, also below a server that runs.</summary>
+    public Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) =>
+        File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
 
     /// <summary>The arguments that make postgres read this configuration and hold it to what is locked.</summary>
     public IEnumerable<string> Arguments(bool sandboxed)

@@ -30,6 +30,8 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
     /// <summary>Bounds its processes where no control group does. Those that the server has started before keep going, and count.</summary>
     public bool TryLimitProcesses(int most) => ServerProcessId() is { } server && ProcessLimits.TryBoundProcesses(server, most);
 
+    public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => folder.WriteSettingsAsync(settings, cancellationToken);
+
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         if (ServerProcessId() is { } server)

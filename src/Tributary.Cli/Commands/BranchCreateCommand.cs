@@ -19,10 +19,15 @@ static class BranchCreateCommand
         HelpName = "text",
     };
 
-    public static Command Build() => new Command("create", "Make a branch: a copy of production to break") { Name, IdempotencyKey }
+    static readonly Option<bool> FromSeed = new("--from-seed")
+    {
+        Description = "Take the newest seed, some seconds old, instead of the present; needs neither production nor a spare",
+    };
+
+    public static Command Build() => new Command("create", "Make a branch: a copy of production as of now, to break") { Name, FromSeed, IdempotencyKey }
         .AskingServer<BranchResponse>(
             static (client, parse, cancellationToken) => client.CreateBranchAsync(
-                new BranchCreateRequest { Name = parse.GetValue(Name), IdempotencyKey = parse.GetValue(IdempotencyKey) }, cancellationToken),
+                new BranchCreateRequest { Name = parse.GetValue(Name), FromSeed = parse.GetValue(FromSeed), IdempotencyKey = parse.GetValue(IdempotencyKey) }, cancellationToken),
             static json => json.BranchResponse, BranchText.One)
-        .WithExamples("tributary branch create agent-42", "psql \"$(tributary branch create -o json | jq -r .url)\"");
+        .WithExamples("tributary branch create agent-42", "tributary branch create nightly --from-seed", "psql \"$(tributary branch create -o json | jq -r .url)\"");
 }

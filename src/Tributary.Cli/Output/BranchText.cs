@@ -9,6 +9,7 @@ static class BranchText
         output,
         ("branch", branch.Name),
         ("state", branch.State == BranchLife.Ready ? Words.Name(branch.Compute) : Words.Name(branch.State)),
+        ("as of", branch.Origin == BranchOrigin.Now ? "now: all that production had acknowledged at the request" : $"seed {branch.SeedId}"),
         ("data", $"{branch.DataTime:yyyy-MM-dd HH:mm:ss.fff}Z at {branch.Lsn}, {Words.Milliseconds(branch.DataAgeMs)} old when it was made"),
         ("connections", $"{branch.Connections}"),
         ("size", branch.ExclusiveBytes is { } own && branch.TotalBytes is { } total ? $"{Words.Bytes(own)} of its own, {Words.Bytes(total)} with what it shares" : null),

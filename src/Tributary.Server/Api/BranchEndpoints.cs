@@ -63,10 +63,11 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
         // What is wrong with the request itself is said first: it stays wrong when branching is turned on.
         if (view.Branching is not { } branching)
             return Problems.Result(Problems.BranchingOff);
+        var origin = request.FromSeed ? Branching.BranchOrigin.Seed : Branching.BranchOrigin.Now;
         // With a key the creation belongs to every request that shares it, so one client that goes away must not undo it.
         var creation = request.IdempotencyKey is { } key
-            ? await _keys.OnceAsync(key, () => MakeAsync(branching, name, key, CancellationToken.None))
-            : await MakeAsync(branching, name, key: null, cancellationToken);
+            ? await _keys.OnceAsync(key, () => MakeAsync(branching, name, origin, key, CancellationToken.None))
+            : await MakeAsync(branching, name, origin, key: null, cancellationToken);
         return creation.Problem is { } problem ? Problems.Result(problem) : Show(creation.Branch!, branching, usage: null, creation.Took, StatusCodes.Status201Created);
     }
 
@@ -81,12 +82,12 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
         return deleted.Succeeded ? Show(deleted.Value, branching, usage: null, took: null, StatusCodes.Status200OK) : Problems.Result(Problems.Of(deleted.Error));
     }
 
-    async Task<Creation> MakeAsync(BranchingPart branching, BranchName? name, string? key, CancellationToken cancellationToken)
+    async Task<Creation> MakeAsync(BranchingPart branching, BranchName? name, Branching.BranchOrigin origin, string? key, CancellationToken cancellationToken)
     {
         var started = timeProvider.GetTimestamp();
         for (var attempt = 1; ; attempt++)
         {
-            var made = await branching.Manager.CreateAsync(name ?? GeneratedName.Next(), key, cancellationToken);
+            var made = await branching.Manager.CreateAsync(name ?? GeneratedName.Next(), origin, key, cancellationToken);
             if (!made.Succeeded && made.Error.Kind == BranchErrorKind.AlreadyExists && name is null && attempt < GeneratedNameTries)
                 continue;
             var took = timeProvider.GetElapsedTime(started);

@@ -36,7 +36,8 @@ static class BranchView
             // Two clocks' readings of one machine may be a hair apart the wrong way.
             DataAgeMs = Math.Max(0, (long)(branch.CreatedAt - branch.DataTime).TotalMilliseconds),
             CreatedAt = branch.CreatedAt,
-            SeedId = branch.SeedId,
+            Origin = branch.Origin == Branching.BranchOrigin.Now ? Contracts.BranchOrigin.Now : Contracts.BranchOrigin.Seed,
+            SeedId = branch.SeedId.Length > 0 ? branch.SeedId : null,
             Connections = branch.Connections,
             ExclusiveBytes = usage?.ExclusiveBytes,
             TotalBytes = usage?.TotalBytes,

@@ -190,6 +190,7 @@ public sealed class ConfigurationReader
             SlotName = _scalars.Matching(section.Scalar("slot"), ScalarText.SlotName(), "a slot name; Postgres takes at most 63 lower-case letters, digits and underscores", defaults.SlotName),
             SeedInterval = _scalars.Duration(section.Scalar("seed-interval"), TimeSpan.FromSeconds(1), defaults.SeedInterval),
             SeedsKept = _scalars.Number(section.Scalar("seeds-kept"), 1, 100, defaults.SeedsKept),
+            SparesKept = _scalars.Number(section.Scalar("spares"), 0, 16, defaults.SparesKept),
             IdleTimeout = _scalars.Duration(section.Scalar("idle-timeout"), TimeSpan.FromSeconds(1), defaults.IdleTimeout),
             BranchesMax = _scalars.Number(section.Scalar("branches-max"), 1, 100_000, defaults.BranchesMax),
             RunningMax = _scalars.Number(section.Scalar("running-max"), 1, 10_000, defaults.RunningMax),

@@ -1,0 +1,17 @@
+namespace Tributary.Branching.Seeding;
+
+/// <summary>What a clone of main's data directory must not carry along.</summary>
+internal static class DataDirectory
+{
+    /// <param name="keepStandby">It goes on as a standby; else it starts as a primary of its own.</param>
+    public static void Strip(string dataDirectory, bool keepStandby)
+    {
+        foreach (var file in new[] { "recovery.signal", "postmaster.pid", "postmaster.opts" })
+            File.Delete(Path.Combine(dataDirectory, file));
+        if (!keepStandby)
+            File.Delete(Path.Combine(dataDirectory, "standby.signal"));
+        File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
+        foreach (var slot in Directory.EnumerateDirectories(Path.Combine(dataDirectory, "pg_replslot")))
+            Directory.Delete(slot, recursive: true);
+    }
+}
