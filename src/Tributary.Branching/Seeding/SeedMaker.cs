@@ -98,6 +98,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
         var exists = await ScalarAsync(
             connection, string.Create(CultureInfo.InvariantCulture, $"SELECT 1 FROM pg_roles WHERE rolname = {SqlQuoting.Literal(options.OwnerRole)}"), cancellationToken);
         await ExecuteAsync(connection, $"{(exists is null ? "CREATE" : "ALTER")} ROLE {owner} LOGIN SUPERUSER", cancellationToken);
+        await SeedResidue.RemoveAsync(connection, cancellationToken);
         return lsn;
     }
 
