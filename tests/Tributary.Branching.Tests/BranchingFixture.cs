@@ -26,6 +26,9 @@ public sealed class BranchingFixture : IAsyncLifetime
 
     public BranchingOptions Options { get; private set; } = null!;
 
+    /// <summary>Readies production before it is followed, and answers the URL to follow it by; null for the superuser's.</summary>
+    public Func<PostgresServer, Task<string>>? Prepare { get; init; }
+
     public static CancellationToken Token => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
@@ -40,7 +43,7 @@ public sealed class BranchingFixture : IAsyncLifetime
         Options = Adjust(new BranchingOptions
         {
             StateDirectory = TestFolder.New("state"),
-            Source = Parse(Production.Url("bank")),
+            Source = Parse(Prepare is null ? Production.Url("bank") : await Prepare(Production)),
             Driver = Environment.GetEnvironmentVariable("TRIBUTARY_TEST_DRIVER") ?? "auto",
             PoolBytesMax = 4L << 30,
             SeedInterval = TimeSpan.FromSeconds(1),

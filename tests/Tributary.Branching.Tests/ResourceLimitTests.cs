@@ -156,8 +156,11 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         }
     }
 
-    static List<string> Groups(Branch branch) =>
-        [.. Directory.EnumerateDirectories(ControlGroups.MachineRoot, $"b{branch.Id}", SearchOption.AllDirectories).Where(path => path.Contains("/tributary-", StringComparison.Ordinal))];
+    List<string> Groups(Branch branch) =>
+    [
+        .. Directory.EnumerateDirectories(ControlGroups.MachineRoot, $"b{branch.Id}", SearchOption.AllDirectories)
+            .Where(path => path.Contains($"/{ControlGroups.NameFor(Fixture.Options.StateDirectory)}/", StringComparison.Ordinal)),
+    ];
 
     static bool Answers(ComputeLease lease)
     {

@@ -50,12 +50,12 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
     [Fact]
     public async Task A_branch_has_the_same_shape_wherever_it_is_shown_as_json()
     {
-        using var made = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "create", "shape", "-o", "json")).StandardOutput);
+        using var made = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "create", "shape", "--from-seed", "-o", "json")).StandardOutput);
         using var shown = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "get", "shape", "-o", "json")).StandardOutput);
         using var list = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "list", "-o", "json")).StandardOutput);
         using var deleted = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "delete", "shape", "-o", "json")).StandardOutput);
 
-        string[] common = ["id", "name", "state", "compute", "lsn", "dataTime", "dataAgeMs", "createdAt", "seedId", "connections"];
+        string[] common = ["id", "name", "state", "compute", "lsn", "dataTime", "dataAgeMs", "createdAt", "origin", "seedId", "connections"];
         string[] way = ["host", "port", "user", "database", "url", "psql"];
         Assert.Equal([.. common, .. way, "createMs"], Keys(made.RootElement));
         Assert.Equal([.. common, "exclusiveBytes", "totalBytes", .. way], Keys(shown.RootElement));

@@ -41,8 +41,7 @@ internal sealed class ControlGroups
     /// <param name="logger">Told once of limits that will not hold.</param>
     public static ControlGroups Open(string stateDirectory, string root, ILogger logger)
     {
-        var hash = SHA256.HashData(Encoding.UTF8.GetBytes(Path.GetFullPath(stateDirectory)));
-        var groups = new ControlGroups([.. ControlGroupTree.Find(root, OwnGroups(), prepare: true)], $"tributary-{Convert.ToHexStringLower(hash)[..12]}");
+        var groups = new ControlGroups([.. ControlGroupTree.Find(root, OwnGroups(), prepare: true)], NameFor(stateDirectory));
         if (groups.Obstacle is { } obstacle)
             Log.LimitsMissing(logger, obstacle);
         foreach (var parent in groups._trees.Select(groups.ParentIn).Where(Directory.Exists))
@@ -54,6 +53,10 @@ internal sealed class ControlGroups
 
         return groups;
     }
+
+    /// <summary>The group that holds those of all servers of a state folder.</summary>
+    public static string NameFor(string stateDirectory) =>
+        $"tributary-{Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Path.GetFullPath(stateDirectory))))[..12]}";
 
     /// <summary>What <see cref="Obstacle"/> would be, found out without changing anything.</summary>
     public static string? FindObstacle(string root) => new ControlGroups([.. ControlGroupTree.Find(root, OwnGroups(), prepare: false)], "").Obstacle;

@@ -38,7 +38,7 @@ internal sealed class PostgresLauncher(
         try
         {
             await WaitUntilReadyAsync(spec, folder, running, cancellationToken);
-            if (!groups.BoundsProcesses && spec.Limits?.ProcessesMax is { } most && !running.TryLimitProcesses(most))
+            if (!groups.BoundsProcesses && spec.Limits?.ProcessesMax is { } most && !await running.TryBoundProcessesAsync(most, cancellationToken))
                 Log.ProcessesUnbounded(logger, spec.Name);
             return running;
         }

@@ -27,8 +27,18 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
         }
     }
 
-    /// <summary>Bounds its processes where no control group does. Those that the server has started before keep going, and count.</summary>
-    public bool TryLimitProcesses(int most) => ServerProcessId() is { } server && ProcessLimits.TryBoundProcesses(server, most);
+    /// <summary>
+    /// Bounds its processes where no control group does. The kernel counts the processes of a user in each user namespace by itself
+    /// (user_namespaces(7), since Linux 5.14), so that two servers do not share the number. The server's own user may lower the limit of its
+    /// processes, root only with CAP_SYS_RESOURCE, which a container may lack. False when the kernel refuses.
+    /// </summary>
+    public async Task<bool> TryBoundProcessesAsync(int most, CancellationToken cancellationToken)
+    {
+        if (ServerProcessId() is not { } server)
+            return false;
+        var set = await ChildProcesses.RunAsync(new ChildProcessSpec("prlimit", ["--pid", $"{server}", $"--nproc={most}:{most}"]) { AsPostgresUser = true }, cancellationToken);
+        return set.Succeeded;
+    }
 
     public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => folder.WriteSettingsAsync(settings, cancellationToken);
 

@@ -57,6 +57,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
                 {
                     lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
                     await _defuser.DefuseAsync(connection, cancellationToken);
+                    await SeedResidue.RemoveAsync(connection, cancellationToken);
                 }
 
                 // Step 5: checkpoint, stop, freeze. A fast shutdown checkpoints.

@@ -64,6 +64,7 @@ internal sealed class Spare(
         await Running.ConfigureAsync(settings, cancellationToken);
         await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
         await defuser.DefuseAsync(connection, cancellationToken);
+        await SeedResidue.RemoveAsync(connection, cancellationToken);
         return await ReplayedAsync(cancellationToken);
     }
 
