@@ -24,6 +24,7 @@ static class CommandLineRoot
             new Command("branch", "Make, show, enter and delete branches")
             {
                 BranchCreateCommand.Build(), BranchListCommand.Build(), BranchGetCommand.Build(), BranchDeleteCommand.Build(), BranchConnectCommand.Build(),
+                BranchLogsCommand.Build(),
             },
             CostCommand.Build(),
             DestroyCommand.Build(),

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
@@ -62,6 +63,30 @@ public sealed class TributaryClient : IDisposable
     /// <summary>Answers the branch as it was.</summary>
     public Task<ApiResult<BranchResponse>> DeleteBranchAsync(string name, CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Delete, $"v1/branches/{Uri.EscapeDataString(name)}", null, ContractsJson.Default.BranchResponse, cancellationToken);
+
+    /// <summary>The log of a branch's Postgres as UTF-8 text; the caller disposes the stream.</summary>
+    /// <param name="lines">How many of the last lines.</param>
+    /// <param name="follow">The stream goes on until the branch is deleted.</param>
+    public async Task<ApiResult<Stream>> OpenBranchLogAsync(string name, int lines, bool follow, CancellationToken cancellationToken)
+    {
+        var path = string.Create(CultureInfo.InvariantCulture, $"v1/branches/{Uri.EscapeDataString(name)}/logs?lines={lines}&follow={(follow ? "true" : "false")}");
+        try
+        {
+            var response = await _http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+            if (response.IsSuccessStatusCode)
+                return new ApiResult<Stream>(await response.Content.ReadAsStreamAsync(cancellationToken), null);
+            using (response)
+                return new ApiResult<Stream>(null, await response.Content.ReadFromJsonAsync(ContractsJson.Default.ProblemResponse, cancellationToken) ?? NotTributary((int)response.StatusCode));
+        }
+        catch (JsonException)
+        {
+            return new ApiResult<Stream>(null, NotTributary(0));
+        }
+        catch (HttpRequestException exception)
+        {
+            return new ApiResult<Stream>(null, Unreachable(exception));
+        }
+    }
 
     public Task<ApiResult<CostResponse>> ComputeCostAsync(CostRequest request, CancellationToken cancellationToken) =>
         PostAsync("v1/cost", request, ContractsJson.Default.CostRequest, ContractsJson.Default.CostResponse, cancellationToken);
