@@ -1,4 +1,3 @@
-using Npgsql;
 using static Tributary.Branching.Tests.BranchingFixture;
 
 namespace Tributary.Branching.Tests;

@@ -1,4 +1,3 @@
-using Npgsql;
 using Tributary.Postgres.Programs;
 using Tributary.Testing;
 using static Tributary.Branching.Tests.BranchingFixture;

@@ -1,5 +1,4 @@
 using System.Text;
-using Npgsql;
 using Tributary.Testing;
 using static Tributary.Branching.Tests.BranchingFixture;
 

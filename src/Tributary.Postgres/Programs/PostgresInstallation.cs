@@ -21,9 +21,9 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
     /// The folder of extension scripts, time zone sets and dictionaries: Debian keeps it apart from the programs, an embedded build beside
     /// <c>bin</c> (<c>share/postgresql</c>, or <c>share</c> itself).
     /// </summary>
-    public string ShareDirectory => new[] { $"/usr/share/postgresql/{Major}" }.Where(_ => BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal))
-        .Concat(new[] { "share/postgresql", "share" }.Select(folder => Path.Combine(Root, folder)))
-        .FirstOrDefault(folder => Directory.Exists(Path.Combine(folder, "extension"))) ?? Path.Combine(Root, "share");
+    public string ShareDirectory => BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal)
+        ? $"/usr/share/postgresql/{Major}"
+        : Directory.Exists(Path.Combine(Root, "share/postgresql/extension")) ? Path.Combine(Root, "share/postgresql") : Path.Combine(Root, "share");
 
     string Root => Path.GetDirectoryName(BinDirectory.TrimEnd('/'))!;
 
@@ -31,9 +31,13 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
     public bool OffersExtension(string name) => File.Exists(Path.Combine(ShareDirectory, "extension", $"{name}.control"));
 
     /// <summary>Whether a library can be loaded by its name (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SHARED-PRELOAD-LIBRARIES).</summary>
-    public bool OffersLibrary(string name) => new[] { "lib", "lib/postgresql" }
-        .Select(folder => Path.Combine(Root, folder, Path.GetFileName(name).EndsWith(".so", StringComparison.Ordinal) ? Path.GetFileName(name) : $"{Path.GetFileName(name)}.so"))
-        .Any(File.Exists);
+    public bool OffersLibrary(string name)
+    {
+        var file = Path.GetFileName(name);
+        if (!file.EndsWith(".so", StringComparison.Ordinal))
+            file += ".so";
+        return File.Exists(Path.Combine(Root, "lib", file)) || File.Exists(Path.Combine(Root, "lib/postgresql", file));
+    }
 
     /// <summary>All installations found, newest first: Debian's, then those named by <c>TRIBUTARY_POSTGRES_BIN</c> (a path list).</summary>
     public static IReadOnlyList<PostgresInstallation> FindAll()
