@@ -90,11 +90,13 @@ internal sealed class NowCuts(
         {
             group.Result.SetResult(new BranchError(BranchErrorKind.NotReady, "Tributary is being stopped."));
         }
+        catch (BranchingException exception)
+        {
+            group.Result.SetResult(exception.Error);
+        }
         catch (NpgsqlException exception)
         {
-            group.Result.SetResult(new BranchError(
-                BranchErrorKind.SourceUnsuitable,
-                $"Where production's log ends cannot be learned: {exception.Message} A branch of the newest seed needs no production: tributary branch create --from-seed"));
+            group.Result.SetResult(new BranchError(BranchErrorKind.ComputeFailed, $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
         }
         catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {

@@ -17,12 +17,12 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
         $"{options.Source.ToNpgsql()};Timeout={ConnectTimeoutSeconds};Command Timeout={ConnectTimeoutSeconds};Maximum Pool Size=1;Application Name=tributary_now").EnableTransportSecurity().Build();
 
     /// <summary>Answers the position, and a moment at which production was not beyond it.</summary>
-    /// <exception cref="NpgsqlException">Production does not answer.</exception>
+    /// <exception cref="BranchingException">Production does not answer.</exception>
     public Task<MomentOfSource> InsertedAsync(CancellationToken cancellationToken) =>
         AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text", cancellationToken);
 
     /// <summary>Answers what production has flushed, which is all that it sends.</summary>
-    /// <exception cref="NpgsqlException">Production does not answer.</exception>
+    /// <exception cref="BranchingException">Production does not answer.</exception>
     public Task<MomentOfSource> FlushedAsync(CancellationToken cancellationToken) =>
         AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text", cancellationToken);
 
@@ -40,6 +40,13 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
             var asked = time.GetUtcNow();
             await using var command = _source.CreateCommand(sql);
             return new MomentOfSource(Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!), asked);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
+        {
+            var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
+            throw new BranchingException(new BranchError(
+                BranchErrorKind.SourceUnsuitable,
+                $"Where the log of {options.Source} ends cannot be learned: {reason} A branch of the newest seed needs no production: tributary branch create --from-seed"));
         }
         finally
         {

@@ -27,6 +27,7 @@ public static class ProblemCodes
     public const string LimitReached = "limit-reached";
     public const string PoolFull = "pool-full";
     public const string StorageFailed = "storage-failed";
+    public const string SourceUnsuitable = "source-unsuitable";
     public const string ComputeFailed = "compute-failed";
     public const string ServerUnreachable = "server-unreachable";
     public const string NotFound = "not-found";

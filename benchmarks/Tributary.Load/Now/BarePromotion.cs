@@ -68,6 +68,8 @@ sealed class BarePromotion(PostgresServer production, LoopPool pool) : IBranchMa
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, cancellationToken);
         }
 
+        // What the base backup has written is flushed before the measured time, as it long is for a standby that has run for a while.
+        (await ChildProcesses.RunAsync(new ChildProcessSpec("sync", ["--file-system", data]), cancellationToken)).EnsureSucceeded("sync");
         return (process, connectionString);
     }
 
@@ -77,7 +79,7 @@ sealed class BarePromotion(PostgresServer production, LoopPool pool) : IBranchMa
         {
             await using var connection = new NpgsqlConnection(connectionString);
             await connection.OpenAsync(cancellationToken);
-            await using var command = new NpgsqlCommand("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming'", connection);
+            await using var command = new NpgsqlCommand("SELECT count(*) FROM pg_stat_wal_receiver WHERE status = 'streaming' AND pg_wal_lsn_diff(latest_end_lsn, pg_last_wal_replay_lsn()) < 100000", connection);
             return await command.ExecuteScalarAsync(cancellationToken) is 1L;
         }
         catch (NpgsqlException)

@@ -80,8 +80,8 @@ internal sealed class SpareMaker(
         "hot_standby = on",
         // Main answers within a moment when it is there at all.
         "wal_retrieve_retry_interval = 200ms",
-        // Our own session on a spare only reads positions, and must not hold the replay up.
-        "max_standby_streaming_delay = 0",
+        // Our own session on a spare reads positions in a fraction of a millisecond; the replay waits for that rather than cancel it.
+        "max_standby_streaming_delay = 1s",
     ];
 
     static string OpenFolder(params ReadOnlySpan<string> parts)

@@ -25,6 +25,7 @@ static class Problems
         BranchErrorKind.LimitReached => New(error, "Limit reached", StatusCodes.Status429TooManyRequests, ProblemCodes.LimitReached, "delete branches that are not used, or raise the limit under 'branching:'"),
         BranchErrorKind.PoolFull => New(error, "The pool is full", StatusCodes.Status507InsufficientStorage, ProblemCodes.PoolFull, "delete branches, or raise 'branching.pool-size'"),
         BranchErrorKind.StorageFailed => New(error, "Storage failed", StatusCodes.Status500InternalServerError, ProblemCodes.StorageFailed, "'tributary doctor' checks the machine"),
+        BranchErrorKind.SourceUnsuitable => New(error, "Production does not serve", StatusCodes.Status503ServiceUnavailable, ProblemCodes.SourceUnsuitable, "'tributary doctor' checks production"),
         _ => New(error, "The branch's Postgres failed", StatusCodes.Status500InternalServerError, ProblemCodes.ComputeFailed, "'tributary doctor' checks the machine"),
     };
 
