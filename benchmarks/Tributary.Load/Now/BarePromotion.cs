@@ -26,8 +26,13 @@ sealed class BarePromotion(PostgresServer production, LoopPool pool) : IBranchMa
             await using var superuser = new NpgsqlConnection(connectionString);
             await superuser.OpenAsync(cancellationToken);
             var started = Stopwatch.GetTimestamp();
-            await using (var promote = new NpgsqlCommand("SELECT pg_promote()", superuser))
-                await promote.ExecuteNonQueryAsync(cancellationToken);
+            await using (var promote = new NpgsqlCommand("SELECT pg_promote(true, 5)", superuser))
+            {
+                // A standby that is behind looks for the request only when it has caught up for a moment.
+                while (await promote.ExecuteScalarAsync(cancellationToken) is not true)
+                    cancellationToken.ThrowIfCancellationRequested();
+            }
+
             var promoted = Stopwatch.GetElapsedTime(started);
             await using var connection = new NpgsqlConnection(connectionString);
             await connection.OpenAsync(cancellationToken);
@@ -58,7 +63,7 @@ sealed class BarePromotion(PostgresServer production, LoopPool pool) : IBranchMa
             { AsPostgresUser = true }, cancellationToken)).EnsureSucceeded("pg_basebackup");
         var process = await ChildProcesses.StartAsync(
             new ChildProcessSpec(installation.Program("postgres"),
-                ["-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={socket}", "-c", "port=5432", "-c", "shared_buffers=32MB", "-c", "synchronous_commit=off"])
+                ["-D", data, "-c", "listen_addresses=", "-c", $"unix_socket_directories={socket}", "-c", "port=5432", "-c", "shared_buffers=32MB", "-c", "synchronous_commit=off", "-c", "fsync=off"])
             { AsPostgresUser = true, ParentDeathSignal = "QUIT", LogFile = $"{folder}.log" }, cancellationToken);
         var connectionString = $"Host={socket};Port=5432;Username=postgres;Database=postgres;Pooling=false";
         while (!await AnswersAsync(connectionString, cancellationToken))

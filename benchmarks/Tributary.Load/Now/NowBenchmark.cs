@@ -10,7 +10,7 @@ namespace Tributary.Load.Now;
 sealed class NowBenchmark : IBenchmark
 {
     const int WarmUpRounds = 2;
-    const int Rounds = 30;
+    const int Rounds = 20;
 
     public string Name => "now";
 

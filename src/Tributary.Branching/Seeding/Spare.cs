@@ -45,12 +45,15 @@ internal sealed class Spare(
         return true;
     }
 
-    /// <summary>Makes it a primary, cuts it off from main and defuses it; answers where production's log ended for it.</summary>
+    /// <summary>Cuts it off from main, makes it a primary and defuses it; answers where production's log ended for it.</summary>
     /// <exception cref="ChildProcessException">It did not leave recovery in time.</exception>
     /// <exception cref="NpgsqlException">The spare does not answer.</exception>
     public async Task<Lsn> PromoteAsync(TimeSpan limit, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
+        // Cut off first: while log arrives faster than it is replayed, recovery does not look for the request to end
+        // (WaitForWALToBecomeAvailable in src/backend/access/transam/xlogrecovery.c).
+        await link.DisposeAsync();
         // pg_promote itself waits in steps of 100 ms (src/backend/access/transam/xlogfuncs.c), so the waiting is ours.
         await ExecuteAsync("SELECT pg_promote(wait => false)", cancellationToken);
         while (await IsInRecoveryAsync(cancellationToken))
@@ -60,7 +63,6 @@ internal sealed class Spare(
             await Task.Delay(PollInterval, time, cancellationToken);
         }
 
-        await link.DisposeAsync();
         await Running.ConfigureAsync(settings, cancellationToken);
         await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
         await defuser.DefuseAsync(connection, cancellationToken);
