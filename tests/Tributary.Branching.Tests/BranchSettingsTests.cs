@@ -86,7 +86,9 @@ public sealed class BranchSettingsTests
     {
         var options = new BranchingOptions
         {
-            StateDirectory = "/", Source = new Postgres.PostgresUrl { Host = "", User = "", Database = "" }, RunningMax = runningMax,
+            StateDirectory = "/",
+            Source = new Postgres.PostgresUrl { Host = "", User = "", Database = "" },
+            RunningMax = runningMax,
             BranchMemoryMax = (long?)memoryMaxMib << 20,
         };
 

@@ -12,15 +12,28 @@ static class ExtensionChecks
     /// <summary>What stands after the version in the names of Debian's packages, where that is not the extension's name.</summary>
     static readonly Dictionary<string, string> DebianNames = new(StringComparer.Ordinal)
     {
-        ["vector"] = "pgvector", ["pg_cron"] = "cron", ["pg_partman"] = "partman", ["pg_repack"] = "repack", ["pg_hint_plan"] = "pg-hint-plan",
-        ["postgis"] = "postgis-3", ["postgis_raster"] = "postgis-3", ["postgis_topology"] = "postgis-3", ["postgis_tiger_geocoder"] = "postgis-3",
-        ["postgis_sfcgal"] = "postgis-3", ["address_standardizer"] = "postgis-3", ["address_standardizer_data_us"] = "postgis-3",
+        ["vector"] = "pgvector",
+        ["pg_cron"] = "cron",
+        ["pg_partman"] = "partman",
+        ["pg_repack"] = "repack",
+        ["pg_hint_plan"] = "pg-hint-plan",
+        ["postgis"] = "postgis-3",
+        ["postgis_raster"] = "postgis-3",
+        ["postgis_topology"] = "postgis-3",
+        ["postgis_tiger_geocoder"] = "postgis-3",
+        ["postgis_sfcgal"] = "postgis-3",
+        ["address_standardizer"] = "postgis-3",
+        ["address_standardizer_data_us"] = "postgis-3",
     };
 
     /// <summary>Languages have the version at the end of their package's name.</summary>
     static readonly Dictionary<string, string> Languages = new(StringComparer.Ordinal)
     {
-        ["plperl"] = "plperl", ["plperlu"] = "plperl", ["plpython3u"] = "plpython3", ["pltcl"] = "pltcl", ["pltclu"] = "pltcl",
+        ["plperl"] = "plperl",
+        ["plperlu"] = "plperl",
+        ["plpython3u"] = "plpython3",
+        ["pltcl"] = "pltcl",
+        ["pltclu"] = "pltcl",
     };
 
     /// <param name="extensions">Of the database that the URL names; others are not asked.</param>
