@@ -20,7 +20,7 @@ static class SourceChecks
                current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int,
                (SELECT array_to_string(array_agg(slot_name::text), ',') FROM pg_replication_slots),
                (SELECT array_to_string(array_agg(extname::text), ',') FROM pg_extension),
-               current_setting('shared_preload_libraries', true)
+               (SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries')
         """;
 
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
