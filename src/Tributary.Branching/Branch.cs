@@ -11,6 +11,12 @@ namespace Tributary.Branching;
 public sealed record Branch(
     long Id, BranchName Name, string SeedId, BranchState State, Lsn Lsn, DateTimeOffset DataTime, DateTimeOffset CreatedAt, int Generation)
 {
+    /// <summary>The volume of the pool that holds the branch of a number, also while that is a spare.</summary>
+    internal static string VolumeOf(long id) => $"branches/{FolderOf(id)}";
+
+    /// <summary>The folder of its server outside the pool.</summary>
+    internal static string FolderOf(long id) => $"b{id}";
+
     /// <summary>What moment it was asked for.</summary>
     public BranchOrigin Origin { get; init; }
 

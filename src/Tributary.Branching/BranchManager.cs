@@ -98,72 +98,20 @@ public sealed class BranchManager : IAsyncDisposable
         if (idempotencyKey is not null && _catalog.NameOfKey(idempotencyKey) is { } made && _branches.TryGetValue(made, out var before) && before.State == BranchState.Ready)
             return Describe(before);
         var started = _time.GetTimestamp();
-        if (origin == BranchOrigin.Seed || _main.WhyNoNow() is not null)
+        if (origin == BranchOrigin.Seed)
         {
-            using var seed = origin == BranchOrigin.Seed ? _main.UseNewestSeed() : null;
-            if (seed is null)
-                return new BranchError(BranchErrorKind.NotReady, origin == BranchOrigin.Seed ? _main.WhyNoSeed() : _main.WhyNoNow()!);
-            return await MakeAsync(name, origin, idempotencyKey, started, _ => Task.FromResult<BranchResult<Cut>>(new Cut(seed.Seed, null, seed.Seed.Lsn, seed.Seed.DataTime)), cancellationToken);
+            using var seed = _main.UseNewestSeed();
+            return seed is null
+                ? new BranchError(BranchErrorKind.NotReady, _main.WhyNoSeed())
+                : await MakeAsync(name, origin, idempotencyKey, started, _ => Task.FromResult<BranchResult<Cut>>(new Cut(seed.Seed, null, seed.Seed.Lsn, seed.Seed.DataTime)), cancellationToken);
         }
+
+        if (_main.WhyNoNow() is { } why)
+            return new BranchError(BranchErrorKind.NotReady, why);
 
         // The request counts from here on: before the name is on disk, so that a burst is one cut.
-        var share = _main.Cuts.Join();
-        var created = await MakeAsync(name, origin, idempotencyKey, started, share.ResultAsync, cancellationToken);
-        if (created.Error is { Kind: BranchErrorKind.AlreadyExists or BranchErrorKind.LimitReached or BranchErrorKind.PoolFull })
-            share.Leave();
-        return created;
-    }
-
-    async Task<BranchResult<Branch>> MakeAsync(
-        BranchName name, BranchOrigin origin, string? idempotencyKey, long started, Func<CancellationToken, Task<BranchResult<Cut>>> cutAsync, CancellationToken cancellationToken)
-    {
-        // Step 1: reserve.
-        var reserved = Reserve(name, origin, idempotencyKey);
-        if (reserved.Value is not { } branch)
-            return reserved;
-        var volume = BranchComputes.VolumeOf(branch.Id);
-        Spare? spare = null;
-        try
-        {
-            // Step 2: cut, and clone unless the cut is a server of its own.
-            var cut = await cutAsync(cancellationToken);
-            if (cut.Value is not { } present)
-            {
-                await UndoAsync(branch, volume);
-                return cut.Error!;
-            }
-
-            spare = present.Spare;
-            branch = branch with { Id = present.Spare?.Number ?? branch.Id, SeedId = present.Seed?.Id ?? "", Lsn = present.Lsn, DataTime = present.DataTime };
-            if (present.Seed is { } seed)
-            {
-                using var use = _main.UseSeed(seed) ?? throw new StorageException($"The seed {seed.Id} has been removed in the meantime; try again.");
-                await _pool.Driver.CloneAsync(use.Volume, volume, cancellationToken);
-            }
-
-            // Step 3: ready.
-            return MakeReady(reserved.Value, branch, spare, started);
-        }
-        catch (Exception exception)
-        {
-            if (spare is not null)
-                await _main.Cuts.DiscardAsync(spare);
-            await UndoAsync(reserved.Value, volume);
-            if (exception is not StorageException storage)
-                throw;
-            return new BranchError(storage.IsFull ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, storage.Message);
-        }
-    }
-
-    BranchResult<Branch> MakeReady(Branch reserved, Branch branch, Spare? spare, long started)
-    {
-        branch = branch with { State = BranchState.Ready, CreatedAt = _time.GetUtcNow() };
-        _catalog.SetReady(reserved.Id, branch);
-        if (spare is not null)
-            _computes.Adopt(branch, _main.Cuts.GiveAway(spare));
-        _branches[branch.Name.ToString()] = branch;
-        Log.BranchCreated(_logger, branch.Name.ToString(), spare is null ? $"seed {branch.SeedId}" : $"spare {spare.Number}", _time.GetElapsedTime(started).TotalMilliseconds);
-        return Describe(branch);
+        using var share = _main.Cuts.Join();
+        return await MakeAsync(name, origin, idempotencyKey, started, share.TakeAsync, cancellationToken);
     }
 
     /// <summary>All branches that clients can use, by age.</summary>
@@ -222,7 +170,7 @@ public sealed class BranchManager : IAsyncDisposable
     /// <summary>Exclusive and shared bytes of each branch and of main, read from the file system.</summary>
     public async Task<PoolUsage> MeasureAsync(CancellationToken cancellationToken)
     {
-        var volumes = List().ToDictionary(branch => BranchComputes.VolumeOf(branch.Id), branch => branch.Name.ToString());
+        var volumes = List().ToDictionary(branch => Branch.VolumeOf(branch.Id), branch => branch.Name.ToString());
         var measured = await _pool.Driver.MeasureAsync([MainKeeper.Volume, .. volumes.Keys], cancellationToken);
         var (used, max, _) = _pool.Space();
         return new PoolUsage(
@@ -241,6 +189,58 @@ public sealed class BranchManager : IAsyncDisposable
     }
 
     Branch Describe(Branch branch) => _computes.Describe(branch);
+
+    async Task<BranchResult<Branch>> MakeAsync(
+        BranchName name, BranchOrigin origin, string? idempotencyKey, long started, Func<CancellationToken, Task<BranchResult<Cut>>> cutAsync, CancellationToken cancellationToken)
+    {
+        // Step 1: reserve.
+        var reserved = Reserve(name, origin, idempotencyKey);
+        if (reserved.Value is not { } branch)
+            return reserved;
+        var volume = Branch.VolumeOf(branch.Id);
+        Spare? spare = null;
+        try
+        {
+            // Step 2: cut, and clone unless the cut is a server of its own.
+            var cut = await cutAsync(cancellationToken);
+            if (cut.Value is not { } present)
+            {
+                await UndoAsync(branch, volume);
+                return cut.Error!;
+            }
+
+            spare = present.Spare;
+            branch = branch with { Id = present.Spare?.Number ?? branch.Id, SeedId = present.Seed?.Id ?? "", Lsn = present.Lsn, DataTime = present.DataTime };
+            if (present.Seed is { } seed)
+            {
+                using var use = _main.UseSeed(seed) ?? throw new StorageException($"The seed {seed.Id} has been removed in the meantime; try again.");
+                await _pool.Driver.CloneAsync(use.Volume, volume, cancellationToken);
+            }
+
+            // Step 3: ready.
+            return MakeReady(reserved.Value, branch, spare, started);
+        }
+        catch (Exception exception)
+        {
+            if (spare is not null)
+                await _main.Cuts.DiscardAsync(spare);
+            await UndoAsync(reserved.Value, volume);
+            if (exception is not StorageException storage)
+                throw;
+            return new BranchError(storage.IsFull ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, storage.Message);
+        }
+    }
+
+    BranchResult<Branch> MakeReady(Branch reserved, Branch branch, Spare? spare, long started)
+    {
+        branch = branch with { State = BranchState.Ready, CreatedAt = _time.GetUtcNow() };
+        _catalog.SetReady(reserved.Id, branch);
+        if (spare is not null)
+            _computes.Adopt(branch, _main.Cuts.GiveAway(spare));
+        _branches[branch.Name.ToString()] = branch;
+        Log.BranchCreated(_logger, branch.Name.ToString(), spare is null ? $"seed {branch.SeedId}" : $"spare {spare.Number}", _time.GetElapsedTime(started).TotalMilliseconds);
+        return Describe(branch);
+    }
 
     BranchResult<Branch> Reserve(BranchName name, BranchOrigin origin, string? idempotencyKey)
     {
@@ -273,7 +273,7 @@ public sealed class BranchManager : IAsyncDisposable
     async Task FinishDeletionAsync(Branch branch)
     {
         await _computes.RemoveAsync(branch.Id);
-        await _pool.Driver.DeleteAsync(BranchComputes.VolumeOf(branch.Id), CancellationToken.None);
+        await _pool.Driver.DeleteAsync(Branch.VolumeOf(branch.Id), CancellationToken.None);
         _catalog.Remove(branch.Id);
         _branches.TryRemove(branch.Name.ToString(), out _);
     }
@@ -287,7 +287,7 @@ public sealed class BranchManager : IAsyncDisposable
             await FinishDeletionAsync(branch);
         }
 
-        var known = _branches.Values.Select(branch => BranchComputes.VolumeOf(branch.Id)).ToHashSet(StringComparer.Ordinal);
+        var known = _branches.Values.Select(branch => Branch.VolumeOf(branch.Id)).ToHashSet(StringComparer.Ordinal);
         foreach (var volume in _pool.Driver.List("branches").Where(volume => !known.Contains(volume)))
         {
             Log.Reconciled(_logger, volume);

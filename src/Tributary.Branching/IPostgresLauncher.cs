@@ -35,6 +35,9 @@ public interface IRunningPostgres : IAsyncDisposable
 /// <param name="Settings">Lines of <c>postgresql.conf</c> beyond those that every server of ours has.</param>
 public sealed record LaunchSpec(string Name, string DataDirectory, IReadOnlyList<string> Settings)
 {
+    /// <summary>The name of every server's socket file: libpq looks for it in the folder that is given as host, for port 5432.</summary>
+    public const string SocketFile = ".s.PGSQL.5432";
+
     /// <summary>Whether the server runs without network, in namespaces of its own. Only main, which must reach production, does not.</summary>
     public bool Sandboxed { get; init; } = true;
 

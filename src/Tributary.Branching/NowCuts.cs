@@ -28,7 +28,7 @@ internal sealed class NowCuts(
     readonly HashSet<Task> _running = [];
     CutGroup? _open;
 
-    /// <summary>Asks for the present. The request counts from here on; the answer is awaited by <see cref="CutShare.ResultAsync"/>.</summary>
+    /// <summary>Asks for the present. The request counts from here on; the answer is awaited by <see cref="CutShare.TakeAsync"/>.</summary>
     public CutShare Join()
     {
         lock (_lock)
@@ -46,15 +46,15 @@ internal sealed class NowCuts(
         }
     }
 
-    /// <summary>A member does not want its part any more. True when a spare is already its own, which it then has to discard.</summary>
-    public bool Leave(CutGroup group)
+    /// <summary>A member does not want its part any more. A spare that is already its own is discarded.</summary>
+    public void Leave(CutGroup group)
     {
         lock (_lock)
         {
             if (group.IsOneMembers)
-                return true;
-            group.Members--;
-            return false;
+                Own(DiscardAsync(group));
+            else
+                group.Members--;
         }
     }
 
@@ -79,6 +79,12 @@ internal sealed class NowCuts(
 
     /// <summary>Ends a promoted spare that its only member does not want any more.</summary>
     public Task DiscardAsync(Spare spare) => spares.DiscardAsync(spare);
+
+    async Task DiscardAsync(CutGroup group)
+    {
+        if ((await group.Result.Task).Value?.Spare is { } spare)
+            await spares.DiscardAsync(spare);
+    }
 
     async Task RunAsync(CutGroup group)
     {
@@ -192,7 +198,7 @@ internal sealed class NowCuts(
         return (seen, await source.InsertedAsync(cancellationToken));
     }
 
-    BranchResult<Cut> Shared(SeedStatus seed, MomentOfSource moment) => new Cut(seed, null, seed.Lsn, moment.At);
+    static BranchResult<Cut> Shared(SeedStatus seed, MomentOfSource moment) => new Cut(seed, null, seed.Lsn, moment.At);
 
     // Called under the lock: the task is waited for at the end.
     void Own(Task task)
@@ -256,33 +262,22 @@ internal sealed class CutGroup
 /// <param name="DataTime">It holds what production had acknowledged at this moment.</param>
 internal sealed record Cut(SeedStatus? Seed, Spare? Spare, Lsn Lsn, DateTimeOffset DataTime);
 
-/// <summary>One request's part in a cut.</summary>
-internal sealed class CutShare(NowCuts cuts, CutGroup group)
+/// <summary>One request's part in a cut. What is not taken until it is disposed is given back.</summary>
+internal sealed class CutShare(NowCuts cuts, CutGroup group) : IDisposable
 {
-    /// <summary>The cut. When the caller gives up, its part is given back.</summary>
-    public async Task<BranchResult<Cut>> ResultAsync(CancellationToken cancellationToken)
+    bool _taken;
+
+    /// <summary>Waits for the cut. Its spare, if it has one, is then the caller's.</summary>
+    public async Task<BranchResult<Cut>> TakeAsync(CancellationToken cancellationToken)
     {
-        try
-        {
-            return await group.Result.Task.WaitAsync(cancellationToken);
-        }
-        catch (OperationCanceledException)
-        {
-            Leave();
-            throw;
-        }
+        var cut = await group.Result.Task.WaitAsync(cancellationToken);
+        _taken = true;
+        return cut;
     }
 
-    /// <summary>The part is not wanted any more.</summary>
-    public void Leave()
+    public void Dispose()
     {
-        if (!cuts.Leave(group))
-            return;
-        _ = group.Result.Task.ContinueWith(
-            async done =>
-            {
-                if (done.IsCompletedSuccessfully && done.Result.Value?.Spare is { } spare)
-                    await cuts.DiscardAsync(spare);
-            }, TaskScheduler.Default);
+        if (!_taken)
+            cuts.Leave(group);
     }
 }

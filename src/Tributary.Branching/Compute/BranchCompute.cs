@@ -73,7 +73,7 @@ internal sealed class BranchCompute : IAsyncDisposable
                 wakeTime = await StartAsync(cancellationToken);
             Interlocked.Increment(ref _leases);
             LastUsedAt = _time.GetUtcNow();
-            return (Path.Combine(_running!.SocketDirectory, ComputeFolder.SocketFile), wakeTime);
+            return (Path.Combine(_running!.SocketDirectory, LaunchSpec.SocketFile), wakeTime);
         }
         finally
         {

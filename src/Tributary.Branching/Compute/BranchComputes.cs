@@ -17,17 +17,13 @@ internal sealed class BranchComputes(
 
     public int Running => _computes.Values.Count(compute => compute.State != ComputeState.Asleep);
 
-    public static string VolumeOf(long branchId) => $"branches/b{branchId}";
-
-    static string FolderOf(long branchId) => $"b{branchId}";
-
     /// <summary>The branch with what its compute does now.</summary>
     public Branch Describe(Branch branch) => _computes.TryGetValue(branch.Id, out var compute)
         ? branch with { Compute = compute.State, Connections = compute.Leases, LastUsedAt = compute.LastUsedAt }
         : branch;
 
     /// <summary>The log of the branch's server, which it may not have written yet.</summary>
-    public ComputeLog LogOf(long branchId) => new(new ComputeFolder(Path.Combine(runDirectory, FolderOf(branchId))).LogFile, options.BranchLogBytesMax);
+    public ComputeLog LogOf(long branchId) => new(new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(branchId))).LogFile, options.BranchLogBytesMax);
 
     /// <summary>Processor time that the branch's servers have used since this process began.</summary>
     public TimeSpan CpuTimeOf(long branchId) => _computes.TryGetValue(branchId, out var compute) ? compute.CpuTime : TimeSpan.Zero;
@@ -59,7 +55,7 @@ internal sealed class BranchComputes(
     {
         if (_computes.TryRemove(branchId, out var compute))
             await compute.RemoveAsync();
-        new ComputeFolder(Path.Combine(runDirectory, FolderOf(branchId))).Delete();
+        new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(branchId))).Delete();
     }
 
     /// <summary>Puts idle branches to sleep until cancelled.</summary>
@@ -125,7 +121,7 @@ internal sealed class BranchComputes(
         new() { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax };
 
     LaunchSpec SpecOf(Branch branch) => new(
-        FolderOf(branch.Id), storage.PathOf(VolumeOf(branch.Id)), SettingsOf(options, requiredSettings, branch.Name.ToString()))
+        Branch.FolderOf(branch.Id), storage.PathOf(Branch.VolumeOf(branch.Id)), SettingsOf(options, requiredSettings, branch.Name.ToString()))
     {
         StartTimeout = options.StartTimeout,
         Limits = LimitsOf(options),

@@ -11,8 +11,6 @@ internal sealed class ComputeFolder(string path)
     /// <summary>The longest path of a Unix socket on Linux, less the closing NUL (unix(7)).</summary>
     const int SocketPathBytesMax = 107;
 
-    public const string SocketFile = ".s.PGSQL.5432";
-
     /// <summary>
     /// What makes a server harmless and findable. It stands on the command line, which outranks every file: neither ALTER SYSTEM in a branch
     /// nor what production's ALTER SYSTEM left in a clone changes it (https://www.postgresql.org/docs/current/config-setting.html).
@@ -71,13 +69,13 @@ internal sealed class ComputeFolder(string path)
     public async Task WriteAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken)
     {
         const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        if (System.Text.Encoding.UTF8.GetByteCount(Path.Combine(SocketDirectory, SocketFile)) > SocketPathBytesMax)
+        if (System.Text.Encoding.UTF8.GetByteCount(Path.Combine(SocketDirectory, LaunchSpec.SocketFile)) > SocketPathBytesMax)
             throw new ChildProcessException($"The path {SocketDirectory} is too long for a Unix socket; choose a shorter state folder.");
         // The log tells what clients did, so nobody else on the machine may enter any of it.
         foreach (var folder in new[] { path, SocketDirectory, ConfigurationDirectory })
             Directory.CreateDirectory(folder, OwnerOnly);
-        File.Delete(Path.Combine(SocketDirectory, SocketFile));
-        File.Delete(Path.Combine(SocketDirectory, SocketFile + ".lock"));
+        File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile));
+        File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile + ".lock"));
         await WriteSettingsAsync(settings, cancellationToken);
         await File.WriteAllTextAsync(HbaFile, "local all all trust\nlocal replication all trust\n", cancellationToken);
         await File.WriteAllTextAsync(IdentFile, "", cancellationToken);

@@ -103,7 +103,7 @@ internal sealed class PhysicalFollower(
     }
 
     /// <summary>Main's socket, through which spares follow it. It is there while main runs.</summary>
-    public string SocketFile => Path.Combine(runDirectory, Volume, "socket", ".s.PGSQL.5432");
+    public string SocketFile => Path.Combine(runDirectory, Volume, "socket", LaunchSpec.SocketFile);
 
     /// <summary>Waits until main has replayed up to a position; false when that takes too long.</summary>
     /// <exception cref="NpgsqlException">Main does not answer.</exception>

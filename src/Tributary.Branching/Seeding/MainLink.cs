@@ -12,9 +12,6 @@ namespace Tributary.Branching.Seeding;
 /// <param name="target">Main's socket file.</param>
 internal sealed class MainLink(string folder, string target) : IAsyncDisposable
 {
-    /// <summary>The name that libpq looks for below its host folder, for port 5432.</summary>
-    const string SocketFile = ".s.PGSQL.5432";
-
     /// <summary>A spare has one WAL receiver, and a second one for a moment while it reconnects.</summary>
     const int ConnectionsMax = 4;
 
@@ -27,7 +24,7 @@ internal sealed class MainLink(string folder, string target) : IAsyncDisposable
     public void Listen()
     {
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var path = Path.Combine(folder, SocketFile);
+        var path = Path.Combine(folder, LaunchSpec.SocketFile);
         File.Delete(path);
         _listener.Bind(new UnixDomainSocketEndPoint(path));
         PostgresUser.Own(folder, path);

@@ -28,8 +28,8 @@ internal sealed class SpareMaker(
     /// <exception cref="NpgsqlException">The clone does not answer.</exception>
     public async Task<Spare> MakeAsync(long number, Func<string, CancellationToken, Task> cloneMain, CancellationToken cancellationToken)
     {
-        var volume = $"branches/b{number}";
-        var folder = $"b{number}";
+        var volume = Branch.VolumeOf(number);
+        var folder = Branch.FolderOf(number);
         MainLink? link = null;
         IRunningPostgres? running = null;
         try
@@ -41,7 +41,7 @@ internal sealed class SpareMaker(
             DataDirectory.Strip(storage.PathOf(volume), keepStandby: true);
 
             // Step 3: open the link.
-            link = new MainLink(OpenFolder(Path.Combine(runDirectory, folder), "socket", LinkFolder), mainSocket);
+            link = new MainLink(Path.Combine(OpenFolder(Path.Combine(runDirectory, folder), "socket"), LinkFolder), mainSocket);
             link.Listen();
 
             // Step 4: start it.
@@ -69,7 +69,7 @@ internal sealed class SpareMaker(
     public async Task RemoveAsync(Spare spare)
     {
         await storage.DeleteAsync(spare.Volume, CancellationToken.None);
-        var folder = Path.Combine(runDirectory, $"b{spare.Number}");
+        var folder = Path.Combine(runDirectory, Branch.FolderOf(spare.Number));
         if (Directory.Exists(folder))
             Directory.Delete(folder, recursive: true);
     }

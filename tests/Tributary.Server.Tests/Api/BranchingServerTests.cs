@@ -20,7 +20,7 @@ public sealed class BranchingServerFixture : IAsyncLifetime
     {
         var postgres = await TestServers.SharedAsync();
         var source = await postgres.DatabaseAsync("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 500)");
-        Server = await TestServer.StartAsync(Production.Configuration(source).WithBranching("server_api"));
+        Server = await TestServer.StartAsync(Production.Configuration(source).WithBranching($"server_api_{Guid.NewGuid():N}"[..24]));
         BeforeTheFirstSeed = (await CreateAsync("too-early")).Problem;
         await Production.UntilAsync(async () => (await Server.Client.GetStatusAsync(Production.Token)).Value!.Branching.Seeds.Count > 0, "the first seed");
     }
