@@ -18,14 +18,28 @@ missing_packages() {
   [[ -e ${sqlite[0]} ]] || printf 'libsqlite3-dev\tthe catalog: SQLite is linked into the binary\n'
 }
 
+# The same for what only tests need: extensions of the server that a branch must hold in check.
+missing_test_packages() {
+  local lib=/usr/lib/postgresql/15/lib
+  [[ ! -d $lib || -e $lib/plperl.so ]] || printf 'postgresql-plperl-15\tan untrusted language that tries to leave the sandbox\n'
+  [[ ! -d $lib || -e $lib/pg_cron.so ]] || printf 'postgresql-15-cron\tjobs that must not run in a branch\n'
+}
+
 # Programs in the sbin folders count too: a plain user has no sbin on PATH, and Tributary runs them as root.
 in_path() {
   command -v "$1" >/dev/null || [[ -x /usr/sbin/$1 || -x /sbin/$1 ]]
 }
 
 install_packages() {
-  local missing names
-  missing=$(missing_packages)
+  install_missing "$(missing_packages)"
+}
+
+install_test_packages() {
+  install_missing "$(missing_test_packages)"
+}
+
+install_missing() {
+  local missing=$1 names
   [[ -n $missing ]] || return 0
   mapfile -t names < <(cut -f1 <<<"$missing")
   echo "Missing on this machine:"

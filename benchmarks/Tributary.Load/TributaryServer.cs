@@ -63,7 +63,9 @@ sealed class TributaryServer : IAsyncDisposable
         _process.Dispose();
     }
 
-    async Task WaitAsync(Func<JsonElement, bool> isReady, CancellationToken cancellationToken)
+    /// <summary>Waits until the server's status is as wanted.</summary>
+    /// <exception cref="ChildProcessException">It has ended, or takes too long.</exception>
+    public async Task WaitAsync(Func<JsonElement, bool> isReady, CancellationToken cancellationToken)
     {
         var started = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(started) < ReadyTimeout && !_process.HasExited)

@@ -29,17 +29,53 @@ public sealed record BranchingOptions
     /// <summary>The physical slot on production that keeps the log for main. Default <c>tributary_main</c>.</summary>
     public string SlotName { get; init; } = "tributary_main";
 
-    /// <summary>A new seed is made when main has moved and the newest seed is older than this. Default 15 s.</summary>
-    public TimeSpan SeedInterval { get; init; } = TimeSpan.FromSeconds(15);
+    /// <summary>
+    /// A new seed is made when main has moved and the newest seed is older than this. Each costs a replay of production's log since its last
+    /// checkpoint, and branches as of now need none, so seeds need not be young. Default 60 s.
+    /// </summary>
+    public TimeSpan SeedInterval { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Seeds that are kept for new branches; a seed costs what changed since the one before. Default 2.</summary>
     public int SeedsKept { get; init; } = 2;
+
+    /// <summary>
+    /// Spares that are kept ready for branches as of now: each is a running Postgres that replays what production writes, at the cost of a
+    /// branch's shared buffers and of main's replay once more. 0 keeps none, and a branch as of now then costs a recovery. Default 1.
+    /// </summary>
+    public int SparesKept { get; init; } = 1;
+
+    /// <summary>How long a request for a branch as of now may wait for its position, or for a spare that is being made. Default 30 s.</summary>
+    public TimeSpan NowTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>How long a spare may take to replay what its clone has in its log: production's log since its last checkpoint. 10 min.</summary>
+    public TimeSpan SpareStartTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// How long a request for the present waits for others to share its cut: requests of one burst arrive within milliseconds of each other,
+    /// and the first alone would take the only spare. 5 ms.
+    /// </summary>
+    public TimeSpan NowGatherTime { get; init; } = TimeSpan.FromMilliseconds(5);
 
     /// <summary>A branch without connections for this long is stopped. Default 60 s.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Branches at once. Default 1,000: what one directory and one catalog page list in a blink.</summary>
     public int BranchesMax { get; init; } = 1000;
+
+    /// <summary>Branches of one owner at once; null, the default, is no limit of its own.</summary>
+    public int? BranchesPerOwnerMax { get; init; }
+
+    /// <summary>
+    /// What one branch may take in the pool by itself, in bytes, measured every few seconds while it runs; beyond it the branch is stopped and
+    /// refuses clients until it is reset or the limit is raised. Null, the default, is no limit but the pool's.
+    /// </summary>
+    public long? BranchBytesMax { get; init; }
+
+    /// <summary>How long a deleted branch can be restored; 0 keeps none. Default 1 h: long enough to notice a mistake.</summary>
+    public TimeSpan RestoreGrace { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Deleted branches that are kept at once, whatever their grace period: what CI deletes by the thousand is not missed. Default 100.</summary>
+    public int DeletedKeptMax { get; init; } = 100;
 
     /// <summary>Branches whose Postgres runs at once; one idle costs about 26 MB. Default 200.</summary>
     public int RunningMax { get; init; } = 200;
@@ -50,8 +86,30 @@ public sealed record BranchingOptions
     /// <summary>How long a start may take before it counts as failed. Default 60 s: a seed has nothing to replay.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Memory for a branch's shared buffers. Default <c>16MB</c>.</summary>
-    public string SharedBuffers { get; init; } = "16MB";
+    /// <summary>
+    /// Memory for a branch's shared buffers, as Postgres writes it. Null, the default, shares a quarter of this machine's memory between
+    /// <see cref="RunningMax"/> branches, and gives each at least 16 MB, which starts fastest, and at most 128 MB, Postgres's own default; with
+    /// <see cref="BranchMemoryMax"/> set, never more than a quarter of that.
+    /// </summary>
+    public string? SharedBuffers { get; init; }
+
+    /// <summary>Memory that one running branch may take, with its page cache, in bytes; null, the default, is no limit.</summary>
+    public long? BranchMemoryMax { get; init; }
+
+    /// <summary>Processor time that one running branch may take, in cores; null, the default, is no limit.</summary>
+    public double? BranchCpusMax { get; init; }
+
+    /// <summary>
+    /// Processes of one running branch at once. Default 256: Postgres's default of 100 connections, a parallel worker for each, and its own
+    /// dozen fit, while a fork bomb ends before the machine feels it.
+    /// </summary>
+    public int BranchProcessesMax { get; init; } = 256;
+
+    /// <summary>
+    /// Bytes of a branch's log; what is beyond becomes the one older file that is kept, so a branch costs at most twice this and what it
+    /// logs within a second. Default 8 MiB: some 80,000 lines, more than anybody scrolls through.
+    /// </summary>
+    public long BranchLogBytesMax { get; init; } = 8L << 20;
 
     /// <summary>The role that a branch's connection string names: it may do everything inside the branch. Default <c>branch_owner</c>.</summary>
     public string OwnerRole { get; init; } = "branch_owner";

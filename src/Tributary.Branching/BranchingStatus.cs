@@ -9,7 +9,11 @@ namespace Tributary.Branching;
 /// <param name="BaseBackupPercent">Progress of the base backup while it runs.</param>
 /// <param name="Seeds">Newest first.</param>
 public sealed record BranchingStatus(
-    BranchingPhase Phase, string Driver, Lsn? MainLsn, double? BaseBackupPercent, IReadOnlyList<SeedStatus> Seeds, int Branches, int Running, string? LastError);
+    BranchingPhase Phase, string Driver, Lsn? MainLsn, double? BaseBackupPercent, IReadOnlyList<SeedStatus> Seeds, int Branches, int Running, string? LastError)
+{
+    /// <summary>Spares that can be promoted now.</summary>
+    public int SparesReady { get; init; }
+}
 
 public enum BranchingPhase
 {

@@ -19,6 +19,12 @@ public interface IRunningPostgres : IAsyncDisposable
     /// <summary>Completes when the server has ended, for whatever reason.</summary>
     Task Exited { get; }
 
+    /// <summary>Processor time of the server and of all that it started, also of what has ended. Keeps its last value when the server has ended.</summary>
+    TimeSpan CpuTime { get; }
+
+    /// <summary>Replaces the lines of its <c>postgresql.conf</c>, which it reads when it is told to reload and at its next start.</summary>
+    Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken);
+
     /// <summary>Stops it with a checkpoint, cutting its sessions: a fast shutdown. Kills it when that takes too long.</summary>
     Task StopAsync(CancellationToken cancellationToken);
 }
@@ -29,8 +35,14 @@ public interface IRunningPostgres : IAsyncDisposable
 /// <param name="Settings">Lines of <c>postgresql.conf</c> beyond those that every server of ours has.</param>
 public sealed record LaunchSpec(string Name, string DataDirectory, IReadOnlyList<string> Settings)
 {
+    /// <summary>The name of every server's socket file: libpq looks for it in the folder that is given as host, for port 5432.</summary>
+    public const string SocketFile = ".s.PGSQL.5432";
+
     /// <summary>Whether the server runs without network, in namespaces of its own. Only main, which must reach production, does not.</summary>
     public bool Sandboxed { get; init; } = true;
+
+    /// <summary>What it may take of the machine. Null leaves it where Tributary itself is, uncounted and unbounded.</summary>
+    public ComputeLimits? Limits { get; init; }
 
     /// <summary>How long it may take to accept connections.</summary>
     public required TimeSpan StartTimeout { get; init; }

@@ -34,8 +34,20 @@ internal static partial class Log
     [LoggerMessage(2011, LogLevel.Error, "Seed {Seed} could not be made; branches start from the one before.")]
     public static partial void SeedFailed(ILogger logger, string seed, Exception exception);
 
-    [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from seed {Seed} in {ElapsedMs} ms.")]
-    public static partial void BranchCreated(ILogger logger, string branch, string seed, double elapsedMs);
+    [LoggerMessage(2012, LogLevel.Information, "Spare {Number} is ready after {ElapsedMs} ms.")]
+    public static partial void SpareReady(ILogger logger, long number, double elapsedMs);
+
+    [LoggerMessage(2013, LogLevel.Warning, "Spare {Number} has ended by itself; another one is made.")]
+    public static partial void SpareEnded(ILogger logger, long number);
+
+    [LoggerMessage(2014, LogLevel.Error, "A spare could not be made; the next try is in {PauseSeconds} s.")]
+    public static partial void SpareFailed(ILogger logger, double pauseSeconds, Exception exception);
+
+    [LoggerMessage(2015, LogLevel.Information, "Spare {Number} is promoted at {Lsn} for {Requests} requests in {ElapsedMs} ms.")]
+    public static partial void SparePromoted(ILogger logger, long number, string lsn, int requests, double elapsedMs);
+
+    [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from {Origin} in {ElapsedMs} ms.")]
+    public static partial void BranchCreated(ILogger logger, string branch, string origin, double elapsedMs);
 
     [LoggerMessage(2021, LogLevel.Information, "Branch {Branch} is deleted.")]
     public static partial void BranchDeleted(ILogger logger, string branch);
@@ -43,15 +55,45 @@ internal static partial class Log
     [LoggerMessage(2022, LogLevel.Warning, "The reconciler removed {Volume}, which a crash had left.")]
     public static partial void Reconciled(ILogger logger, string volume);
 
+    [LoggerMessage(2023, LogLevel.Information, "Branch {Branch} is reset to {Origin} in {ElapsedMs} ms.")]
+    public static partial void BranchReset(ILogger logger, string branch, string origin, double elapsedMs);
+
+    [LoggerMessage(2024, LogLevel.Information, "The time to live of branch {Branch} has ended.")]
+    public static partial void BranchExpired(ILogger logger, string branch);
+
+    [LoggerMessage(2025, LogLevel.Error, "Branch {Branch} was made within moments of the end of the machine, which lost a part of it; it is removed.")]
+    public static partial void BranchLost(ILogger logger, string branch);
+
+    [LoggerMessage(2026, LogLevel.Error, "A branch whose time has come could not be removed; the next round tries again.")]
+    public static partial void RemovalFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(2027, LogLevel.Warning, "Branch {Branch} has {Bytes} bytes of its own, more than branching.branch-bytes-max, and is stopped.")]
+    public static partial void BranchOverQuota(ILogger logger, string branch, long bytes);
+
     [LoggerMessage(2030, LogLevel.Information, "Branch {Branch} woke in {ElapsedMs} ms.")]
     public static partial void BranchWoke(ILogger logger, string branch, double elapsedMs);
 
     [LoggerMessage(2031, LogLevel.Information, "Branch {Branch} sleeps.")]
     public static partial void BranchSleeps(ILogger logger, string branch);
 
-    [LoggerMessage(2032, LogLevel.Warning, "The Postgres of branch {Branch} has ended by itself; the next connection starts it again.")]
+    [LoggerMessage(2032, LogLevel.Warning, "The Postgres of branch {Branch} has ended by itself.")]
     public static partial void BranchCrashed(ILogger logger, string branch);
 
     [LoggerMessage(2033, LogLevel.Error, "Branch {Branch} could not be started.")]
     public static partial void BranchStartFailed(ILogger logger, string branch, Exception exception);
+
+    [LoggerMessage(2040, LogLevel.Warning, "{Obstacle}")]
+    public static partial void LimitsMissing(ILogger logger, string obstacle);
+
+    [LoggerMessage(2041, LogLevel.Warning, "The processes of {Server} cannot be bounded on this machine.")]
+    public static partial void ProcessesUnbounded(ILogger logger, string server);
+
+    [LoggerMessage(2042, LogLevel.Information, "Branch {Branch} runs again after its Postgres ended by itself ({Crashes} times since this server started).")]
+    public static partial void BranchRestarted(ILogger logger, string branch, int crashes);
+
+    [LoggerMessage(2043, LogLevel.Error, "Branch {Branch} did not come back in {Tries} tries and sleeps; the next connection tries again.")]
+    public static partial void BranchStaysDown(ILogger logger, string branch, int tries);
+
+    [LoggerMessage(2044, LogLevel.Warning, "The log of branch {Branch} cannot be bounded.")]
+    public static partial void LogUnbounded(ILogger logger, string branch, Exception exception);
 }

@@ -14,7 +14,7 @@ namespace Tributary.Branching;
 /// <list type="number">
 /// <item>Copy production once, by a base backup; a copy that a crash interrupted is thrown away and begun anew.</item>
 /// <item>Start main as a standby.</item>
-/// <item>Whenever main has moved and the newest seed is old enough, make a seed and remove those that are no longer needed.</item>
+/// <item>Whenever main has moved and the newest seed is old enough, make a seed; keep spares ready for branches as of now.</item>
 /// </list>
 /// </summary>
 internal sealed class MainKeeper : IAsyncDisposable
@@ -35,9 +35,8 @@ internal sealed class MainKeeper : IAsyncDisposable
     readonly SeedMaker _seedMaker;
     readonly TimeProvider _time;
     readonly ILogger _logger;
-    readonly Lock _seedLock = new();
-    readonly Dictionary<string, int> _seedUses = [];
-    List<SeedStatus> _seeds;
+    readonly SeedShelf _shelf;
+    readonly SpareKeeper _spares;
     BranchingPhase _phase = BranchingPhase.Starting;
     double? _percent;
     MainPosition? _position;
@@ -45,30 +44,39 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     MainKeeper(
         BranchingOptions options, IStorageDriver storage, BranchCatalog catalog, BaseBackup backup, PhysicalFollower follower, SeedMaker seedMaker,
-        TimeProvider time, ILogger logger)
+        SeedShelf shelf, SpareKeeper spares, NowCuts cuts, TimeProvider time, ILogger logger)
     {
         (_options, _storage, _catalog, _backup, _follower, _seedMaker, _time, _logger) = (options, storage, catalog, backup, follower, seedMaker, time, logger);
-        _seeds = [.. catalog.Seeds()];
+        (_shelf, _spares, Cuts) = (shelf, spares, cuts);
     }
 
+    /// <summary>What branches as of now are made of.</summary>
+    public NowCuts Cuts { get; }
+
+    /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
     public static MainKeeper Compose(
-        BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, TimeProvider time, ILogger logger,
+        BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger,
         out IPostgresLauncher launcher, out string runDirectory)
     {
         runDirectory = Path.Combine(options.StateDirectory, "run");
         Directory.CreateDirectory(runDirectory);
         var installation = PostgresInstallation.Find(facts.Major);
-        launcher = new PostgresLauncher(installation, runDirectory, time);
+        launcher = new PostgresLauncher(installation, runDirectory, ControlGroups.Open(options.StateDirectory, ControlGroups.MachineRoot, logger), time, logger);
         var backup = new BaseBackup(installation, options);
         var follower = new PhysicalFollower(options, facts, pool.Driver, launcher, backup, runDirectory, time, logger);
         var seedMaker = new SeedMaker(options, facts, pool.Driver, launcher, time, logger);
-        return new MainKeeper(options, pool.Driver, catalog, backup, follower, seedMaker, time, logger);
+        var shelf = new SeedShelf(options, pool.Driver, catalog, isBirth, time, logger);
+        var spareMaker = new SpareMaker(
+            options, facts, pool.Driver, launcher, runDirectory, follower.SocketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
+            BranchComputes.LimitsOf(options), time);
+        var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, follower.CloneAsync, time, logger);
+        var cuts = new NowCuts(options, new SourcePosition(options, time), shelf, seedMaker, spares, follower.CloneAsync, follower.WaitForAsync, time, logger);
+        return new MainKeeper(options, pool.Driver, catalog, backup, follower, seedMaker, shelf, spares, cuts, time, logger);
     }
 
     public BranchingStatus Describe(string driver, int branches, int running)
     {
-        lock (_seedLock)
-            return new BranchingStatus(_phase, driver, _position?.Lsn, _percent, [.. _seeds], branches, running, _lastError);
+        return new BranchingStatus(_phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _spares.LastError) { SparesReady = _spares.Ready };
     }
 
     /// <summary>What to tell somebody who wants a branch while there is no seed.</summary>
@@ -79,32 +87,23 @@ internal sealed class MainKeeper : IAsyncDisposable
         _ => "The first seed is being made; try again in a few seconds.",
     };
 
-    /// <summary>Holds the newest seed against removal until disposed; null when there is none.</summary>
-    public SeedUse? UseNewestSeed()
+    /// <summary>What to tell somebody who wants a branch as of now while main does not follow; null when it does.</summary>
+    public string? WhyNoNow() => _phase switch
     {
-        lock (_seedLock)
-        {
-            if (_seeds is not [var newest, ..])
-                return null;
-            _seedUses[newest.Id] = _seedUses.GetValueOrDefault(newest.Id) + 1;
-            return new SeedUse(newest, SeedMaker.VolumeOf(newest.Id), () =>
-            {
-                lock (_seedLock)
-                    _seedUses[newest.Id]--;
-            });
-        }
-    }
+        BranchingPhase.Following => null,
+        BranchingPhase.Failed => $"Main does not follow production: {_lastError}",
+        BranchingPhase.BaseBackup => WhyNoSeed(),
+        _ => "Main is catching up with production; try again in a few seconds, or take the newest seed: tributary branch create --from-seed",
+    };
+
+    /// <summary>Holds the newest seed against removal until disposed; null when there is none.</summary>
+    public SeedUse? UseNewestSeed() => _shelf.UseNewest();
+
+    /// <summary>Holds a cut's seed against removal until disposed; null when it is gone.</summary>
+    public SeedUse? UseSeed(SeedStatus seed) => _shelf.Use(seed);
 
     /// <summary>Removes seeds that a crash left half made.</summary>
-    public async Task ReconcileAsync(CancellationToken cancellationToken)
-    {
-        var known = _seeds.Select(seed => SeedMaker.VolumeOf(seed.Id)).ToHashSet(StringComparer.Ordinal);
-        foreach (var volume in _storage.List("seeds").Where(volume => !known.Contains(volume)))
-        {
-            Log.Reconciled(_logger, volume);
-            await _storage.DeleteAsync(volume, cancellationToken);
-        }
-    }
+    public Task ReconcileAsync(CancellationToken cancellationToken) => _shelf.ReconcileAsync(cancellationToken);
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -132,11 +131,16 @@ internal sealed class MainKeeper : IAsyncDisposable
             }
         }
 
-        // Step 3: make seeds.
-        await Task.WhenAll(_follower.RunAsync(cancellationToken), SeedLoopAsync(cancellationToken));
+        // Step 3: make seeds and spares.
+        await Task.WhenAll(_follower.RunAsync(cancellationToken), SeedLoopAsync(cancellationToken), _spares.RunAsync(cancellationToken));
     }
 
-    public ValueTask DisposeAsync() => _follower.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await Cuts.DisposeAsync();
+        await _spares.DisposeAsync();
+        await _follower.DisposeAsync();
+    }
 
     async Task EnsureCopiedAsync(CancellationToken cancellationToken)
     {
@@ -168,7 +172,7 @@ internal sealed class MainKeeper : IAsyncDisposable
             {
                 _position = await _follower.PositionAsync(cancellationToken);
                 _phase = BranchingPhase.Following;
-                if (_seeds is not [var newest, ..] || (_position.Lsn > newest.Lsn && _time.GetUtcNow() - newest.DataTime >= _options.SeedInterval))
+                if (_shelf.Newest is not { } newest || (_position.Lsn > newest.Lsn && _time.GetUtcNow() - newest.DataTime >= _options.SeedInterval))
                     await MakeSeedAsync(_position, cancellationToken);
                 _lastError = null;
             }
@@ -185,33 +189,7 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     async Task MakeSeedAsync(MainPosition position, CancellationToken cancellationToken)
     {
-        var id = $"{_time.GetUtcNow().UtcDateTime:yyyyMMdd-HHmmss-fff}";
-        var seed = await _seedMaker.MakeAsync(id, position.DataTime, _follower.CloneAsync, cancellationToken);
-        _catalog.AddSeed(seed);
-        List<SeedStatus> surplus;
-        lock (_seedLock)
-        {
-            _seeds = [seed, .. _seeds];
-            surplus = [.. _seeds.Skip(_options.SeedsKept).Where(old => _seedUses.GetValueOrDefault(old.Id) == 0)];
-            _seeds = [.. _seeds.Except(surplus)];
-            foreach (var old in surplus)
-                _seedUses.Remove(old.Id);
-        }
-
-        foreach (var old in surplus)
-        {
-            _catalog.RemoveSeed(old.Id);
-            await _storage.DeleteAsync(SeedMaker.VolumeOf(old.Id), cancellationToken);
-        }
+        var seed = await _seedMaker.MakeAsync(_shelf.NextId(), position.DataTime, _follower.CloneAsync, cancellationToken);
+        await _shelf.AddAsync(seed, cancellationToken);
     }
-}
-
-/// <summary>Holds a seed against removal while it is cloned.</summary>
-internal sealed class SeedUse(SeedStatus seed, string volume, Action release) : IDisposable
-{
-    public SeedStatus Seed { get; } = seed;
-
-    public string Volume { get; } = volume;
-
-    public void Dispose() => release();
 }

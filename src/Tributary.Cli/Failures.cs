@@ -23,6 +23,7 @@ static class Failures
             ProblemCodes.InvalidName or ProblemCodes.InvalidRequest => ExitCodes.Usage,
             ProblemCodes.BranchExists => ExitCodes.AlreadyExists,
             ProblemCodes.BranchingNotReady => ExitCodes.NotReady,
+            ProblemCodes.SourceUnsuitable => ExitCodes.SourceUnsuitable,
             ProblemCodes.PoolFull => ExitCodes.NoSpace,
             _ => ExitCodes.Failed,
         };

@@ -22,11 +22,13 @@ public static class ProblemCodes
     public const string InvalidName = "invalid-name";
     public const string BranchNotFound = "branch-not-found";
     public const string BranchExists = "branch-exists";
+    public const string BranchProtected = "branch-protected";
     public const string BranchingOff = "branching-off";
     public const string BranchingNotReady = "branching-not-ready";
     public const string LimitReached = "limit-reached";
     public const string PoolFull = "pool-full";
     public const string StorageFailed = "storage-failed";
+    public const string SourceUnsuitable = "source-unsuitable";
     public const string ComputeFailed = "compute-failed";
     public const string ServerUnreachable = "server-unreachable";
     public const string NotFound = "not-found";

@@ -58,6 +58,9 @@ public sealed record BranchingStatusResponse
     /// <summary>Newest first.</summary>
     public IReadOnlyList<SeedResponse> Seeds { get; init; } = [];
 
+    /// <summary>Spares that can be promoted now.</summary>
+    public int SparesReady { get; init; }
+
     public int Branches { get; init; }
 
     public int Running { get; init; }

@@ -40,6 +40,7 @@ sealed class BranchingPart : IAsyncDisposable
             MainLsn = status.MainLsn?.ToString(),
             BaseBackupPercent = status.BaseBackupPercent,
             Seeds = [.. status.Seeds.Select(seed => new SeedResponse(seed.Id, seed.Lsn.ToString(), seed.DataTime))],
+            SparesReady = status.SparesReady,
             Branches = status.Branches,
             Running = status.Running,
             PoolUsedBytes = usage?.PoolUsedBytes,

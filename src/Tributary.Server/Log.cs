@@ -40,4 +40,7 @@ static partial class Log
 
     [LoggerMessage(4011, LogLevel.Information, "Branch {Branch} was made in {Milliseconds} ms")]
     public static partial void BranchMade(ILogger logger, string branch, double milliseconds);
+
+    [LoggerMessage(4020, LogLevel.Warning, "{Problem}. Mend: {Mend}")]
+    public static partial void SourceWarning(ILogger logger, string problem, string? mend);
 }

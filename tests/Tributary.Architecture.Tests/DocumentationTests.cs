@@ -61,6 +61,19 @@ public sealed partial class DocumentationTests
     }
 
     [Fact]
+    public void Every_test_that_a_claim_about_security_rests_on_exists()
+    {
+        var declared = Repository.Sources("tests")
+            .SelectMany(file => TestMethod().Matches(File.ReadAllText(Repository.PathOf(file))).Select(match => $"{Path.GetFileNameWithoutExtension(file)}.{match.Groups["name"].Value}"))
+            .ToHashSet();
+
+        var named = TestName().Matches(Repository.Read("docs/security.md")).Select(match => match.Groups["name"].Value).Distinct().ToList();
+
+        Assert.NotEmpty(named);
+        Finding.None(named.Where(name => !declared.Contains(name)).Select(name => $"docs/security.md names {name}"));
+    }
+
+    [Fact]
     public async Task Every_command_that_a_document_shows_is_one_of_the_program()
     {
         var commands = Documents.SelectMany(document => Command().Matches(Repository.Read(document)))
@@ -99,6 +112,14 @@ public sealed partial class DocumentationTests
 
     [GeneratedRegex(@"`(?<name>I?[A-Z][a-z]+(?:[A-Z][a-z]*)+)(?:\.\w+)?`")]
     private static partial Regex TypeName();
+
+    // A class of tests and one of its sentences.
+    [GeneratedRegex(@"`(?<name>\w+Tests\.[A-Z]\w+)`")]
+    private static partial Regex TestName();
+
+    // A test that one class has is in the file of its name.
+    [GeneratedRegex(@"\bpublic (?:async Task|Task|void) (?<name>[A-Z]\w*)\(")]
+    private static partial Regex TestMethod();
 
     [GeneratedRegex(@"\b(?:class|record|record struct|struct|interface|enum) (?<name>[A-Z]\w*)")]
     private static partial Regex Declaration();

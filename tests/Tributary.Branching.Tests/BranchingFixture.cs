@@ -18,28 +18,37 @@ public sealed class BranchingFixture : IAsyncLifetime
 
     public BranchManager Manager { get; private set; } = null!;
 
+    /// <summary>Changes the options that the manager is opened with.</summary>
+    public Func<BranchingOptions, BranchingOptions> Adjust { get; init; } = static options => options;
+
+    /// <summary>Settings of production beside the fixture's own.</summary>
+    public IReadOnlyList<string> ProductionSettings { get; init; } = [];
+
     public BranchingOptions Options { get; private set; } = null!;
+
+    /// <summary>Readies production before it is followed, and answers the URL to follow it by; null for the superuser's.</summary>
+    public Func<PostgresServer, Task<string>>? Prepare { get; init; }
 
     public static CancellationToken Token => TestContext.Current.CancellationToken;
 
     public async ValueTask InitializeAsync()
     {
-        Production = await TestServers.StartAsync(["wal_level = logical", "archive_mode = on", "archive_command = 'true'"]);
+        Production = await TestServers.StartAsync(["wal_level = logical", "archive_mode = on", "archive_command = 'true'", .. ProductionSettings]);
         await ExecuteAsync(Production.ConnectionString(), "CREATE DATABASE bank");
         await ExecuteAsync(Production.ConnectionString("bank"), """
             CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL);
             INSERT INTO accounts SELECT i, 1000 FROM generate_series(1, 1000) i;
             CREATE ROLE app LOGIN PASSWORD 'production-secret';
             """);
-        Options = new BranchingOptions
+        Options = Adjust(new BranchingOptions
         {
             StateDirectory = TestFolder.New("state"),
-            Source = Parse(Production.Url("bank")),
+            Source = Parse(Prepare is null ? Production.Url("bank") : await Prepare(Production)),
             Driver = Environment.GetEnvironmentVariable("TRIBUTARY_TEST_DRIVER") ?? "auto",
             PoolBytesMax = 4L << 30,
             SeedInterval = TimeSpan.FromSeconds(1),
             IdleTimeout = TimeSpan.FromHours(1),
-        };
+        });
         await StartManagerAsync(Options);
     }
 
@@ -67,9 +76,9 @@ public sealed class BranchingFixture : IAsyncLifetime
         await UntilAsync(() => Manager.Status.Seeds[0].Lsn >= now, () => $"no seed at {now}: {Manager.Status}");
     }
 
-    public async Task<Branch> CreateAsync(string name)
+    public async Task<Branch> CreateAsync(string name, BranchOrigin origin = BranchOrigin.Seed)
     {
-        var created = await Manager.CreateAsync(BranchName.Parse(name), null, Token);
+        var created = await Manager.CreateAsync(new BranchRequest(BranchName.Parse(name), origin), Token);
         Assert.True(created.Succeeded, created.Error?.Message);
         return created.Value;
     }

@@ -12,7 +12,7 @@ public sealed class ConnectTests(SharedServer server)
     [Fact]
     public async Task Psql_enters_a_sleeping_branch_that_its_options_name()
     {
-        var branch = await server.CreateByCommandAsync("by-options");
+        var branch = await server.CreateByCommandAsync("by-options", "--from-seed");
         Assert.Equal(BranchCompute.Asleep, branch.Compute);
 
         var answer = await Sql.PsqlAsync(

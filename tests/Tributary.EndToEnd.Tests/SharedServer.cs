@@ -36,9 +36,10 @@ public sealed class SharedServer : IAsyncLifetime
     }
 
     /// <summary>Makes a branch as a person does, by the command line.</summary>
-    internal async Task<BranchResponse> CreateByCommandAsync(string name)
+    /// <param name="options">Of the command, behind the name.</param>
+    internal async Task<BranchResponse> CreateByCommandAsync(string name, params string[] options)
     {
-        var made = await TributaryProgram.RunAsync(["branch", "create", name, "-c", Space.Configuration, "-o", "json"]);
+        var made = await TributaryProgram.RunAsync(["branch", "create", name, .. options, "-c", Space.Configuration, "-o", "json"]);
         return System.Text.Json.JsonSerializer.Deserialize(made.EnsureSucceeded("tributary branch create").StandardOutput, ContractsJson.Default.BranchResponse)!;
     }
 
@@ -47,7 +48,7 @@ public sealed class SharedServer : IAsyncLifetime
     {
         var branch = await Eventually.HoldsAsync(
             () => Tributary.GetAsync(name), static branch => branch.Compute == BranchCompute.Asleep, $"the branch {name} sleeps", TimeSpan.FromSeconds(15));
-        Assert.Empty(Machine.ProcessesNaming($"{Space.State}/run/b{branch.Id}/"));
+        Assert.Empty(Machine.ProcessesNaming($"{Space.State}/run/{branch.Folder}/"));
     }
 }
 

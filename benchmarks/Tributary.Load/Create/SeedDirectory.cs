@@ -12,6 +12,9 @@ static class SeedDirectory
 
     public const string FirstRow = "1";
 
+    /// <summary>Commits a change and answers what the query answers.</summary>
+    public const string FirstWrite = "UPDATE pgbench_branches SET bbalance = bbalance + 1 WHERE bid = 1 RETURNING bid";
+
     public static string Description => $"data: pgbench -s {PgbenchScale}, about 300 MB; btrfs on a loop device, nodatacow";
 
     /// <summary>Makes the subvolume <c>seed</c> in the pool; answers its path.</summary>

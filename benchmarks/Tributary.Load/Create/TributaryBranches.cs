@@ -12,19 +12,23 @@ namespace Tributary.Load.Create;
 /// </summary>
 sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
 {
-    // What a small shop writes: production goes on, so seeds are made meanwhile as they are on a server in use.
-    const int ProductionWriters = 2;
-    const double ProductionPerSecond = 50;
+    // A shop in its best hour: production goes on, so seeds and spares are made meanwhile as they are on a server in use.
+    const int ProductionWriters = 4;
+    const double ProductionPerSecond = 1000;
     static readonly string[] ProductionTransaction = ["UPDATE pgbench_accounts SET abalance = abalance + 1 WHERE aid = 1 + ($2 * 7919 + $1) % 2000000"];
 
     readonly PostgresServer _production;
     readonly TributaryServer _tributary;
     readonly SteadyWriters _writers;
+    readonly bool _asOfNow;
 
-    TributaryBranches(PostgresServer production, TributaryServer tributary, SteadyWriters writers) =>
-        (_production, _tributary, _writers) = (production, tributary, writers);
+    TributaryBranches(PostgresServer production, TributaryServer tributary, SteadyWriters writers, bool asOfNow) =>
+        (_production, _tributary, _writers, _asOfNow) = (production, tributary, writers, asOfNow);
 
     public static string Description => $"{ProductionPerSecond:0} tps on production meanwhile";
+
+    /// <summary>The server that is followed.</summary>
+    public PostgresServer Production => _production;
 
     public Role Role => Role.Ours;
 
@@ -33,8 +37,9 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
     public double CpuMs => ProcessMeter.CpuMs(_tributary.ProcessId);
 
     /// <summary>Starts a production and Tributary on it, and waits for the first seed.</summary>
+    /// <param name="asOfNow">Branches are of the moment of the request, and entered by a write; else of the newest seed, and entered by a read.</param>
     /// <exception cref="ChildProcessException">One of them did not start; the message holds its last words.</exception>
-    public static async Task<TributaryBranches> StartAsync(PostgresInstallation installation, string folder, CancellationToken cancellationToken)
+    public static async Task<TributaryBranches> StartAsync(PostgresInstallation installation, string folder, bool asOfNow, CancellationToken cancellationToken)
     {
         var production = await PostgresServer.CreateAsync(installation, Path.Combine(folder, "production"), ["wal_level = logical", "shared_buffers = 64MB"], cancellationToken);
         try
@@ -45,7 +50,7 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
                 static status => status.GetProperty("branching").TryGetProperty("seeds", out var seeds) && seeds.GetArrayLength() > 0, cancellationToken);
             var writers = SteadyWriters.Start(
                 production.ConnectionString(), ProductionWriters, ProductionPerSecond, ProductionTransaction, countsFrom: 0, static (_, _, _) => { }, cancellationToken);
-            return new TributaryBranches(production, tributary, writers);
+            return new TributaryBranches(production, tributary, writers, asOfNow);
         }
         catch
         {
@@ -56,9 +61,11 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
 
     public async Task<MadeBranch> MakeAsync(string name, CancellationToken cancellationToken)
     {
+        if (_asOfNow)
+            await _tributary.WaitAsync(static status => status.GetProperty("branching").GetProperty("sparesReady").GetInt32() > 0, cancellationToken);
         var memoryBefore = ProcessMeter.TreeBytes(_tributary.ProcessId);
         var started = Stopwatch.GetTimestamp();
-        using var answer = await _tributary.Api.PostAsJsonAsync("v1/branches", new { name }, cancellationToken);
+        using var answer = await _tributary.Api.PostAsJsonAsync("v1/branches", new { name, fromSeed = !_asOfNow }, cancellationToken);
         var body = await answer.Content.ReadFromJsonAsync<JsonElement>(cancellationToken);
         if (!answer.IsSuccessStatusCode)
             throw new InvalidOperationException($"Tributary refused the branch {name}: {body}");
@@ -66,7 +73,7 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
         await using (var connection = new NpgsqlConnection(ConnectionString(body)))
         {
             await connection.OpenAsync(cancellationToken);
-            await using var command = new NpgsqlCommand(SeedDirectory.FirstRowQuery, connection);
+            await using var command = new NpgsqlCommand(_asOfNow ? SeedDirectory.FirstWrite : SeedDirectory.FirstRowQuery, connection);
             var row = await command.ExecuteScalarAsync(cancellationToken);
             if ($"{row}" != SeedDirectory.FirstRow)
                 throw new InvalidOperationException($"The branch {name} answered {row} instead of {SeedDirectory.FirstRow}.");

@@ -4,22 +4,74 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Compute;
 
 /// <summary>
-/// The Postgres of one branch: started by the first lease, kept while leases are held, stopped when it has been idle long enough.
+/// The Postgres of one branch: started by the first lease, kept while leases are held, stopped when it has been idle long enough, and started
+/// again at once when it ends by itself under leases.
 /// One lock makes starting, stopping and removal exclude each other; counting leases needs only the moment of the lock.
 /// </summary>
-internal sealed class BranchCompute(
-    Branch branch, LaunchSpec spec, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger) : IAsyncDisposable
+internal sealed class BranchCompute : IAsyncDisposable
 {
+    /// <summary>The pause before each of the restarts in a row. What does not stay up after half a minute needs a person, or the next client's try.</summary>
+    static readonly TimeSpan[] RestartPauses = [.. new[] { 0, 0.5, 2, 8, 20 }.Select(TimeSpan.FromSeconds)];
+
+    /// <summary>A server that has run for so long is counted as well again: its next end is met without a pause.</summary>
+    static readonly TimeSpan SteadyAfter = TimeSpan.FromMinutes(1);
+
+    readonly IReadOnlyList<string> _superusers;
+    readonly IPostgresLauncher _launcher;
+    readonly SemaphoreSlim _starts;
+    readonly TimeProvider _time;
+    readonly ILogger _logger;
     readonly SemaphoreSlim _lock = new(1, 1);
+    readonly CancellationTokenSource _end = new();
+    Branch _branch;
+    LaunchSpec _spec;
     IRunningPostgres? _running;
+    Task _watch = Task.CompletedTask;
+    TimeSpan _cpuTimeBefore;
+    TimeSpan _runTimeBefore;
+    long _startedAt;
+    long _connections;
     int _leases;
+    int _crashes;
+    int _restartsInARow;
     bool _removed;
+
+    /// <param name="superusers">Roles that exist in every branch unless somebody dropped them.</param>
+    /// <param name="adopted">A server that runs already; null when the first lease is to start one.</param>
+    public BranchCompute(
+        Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger,
+        IRunningPostgres? adopted = null)
+    {
+        (_branch, _spec, _superusers, _launcher, _starts, _time, _logger) = (branch, spec, superusers, launcher, starts, time, logger);
+        (_runTimeBefore, _cpuTimeBefore, _connections) = (branch.Usage.RunTime, branch.Usage.CpuTime, branch.Usage.Connections);
+        LastUsedAt = branch.LastUsedAt;
+        if (adopted is null)
+            return;
+        _running = adopted;
+        _startedAt = time.GetTimestamp();
+        State = ComputeState.Running;
+        LastUsedAt = time.GetUtcNow();
+        _watch = WatchAsync(adopted);
+    }
+
+    public string Name => _branch.Name.ToString();
 
     public ComputeState State { get; private set; }
 
     public int Leases => Volatile.Read(ref _leases);
 
     public DateTimeOffset? LastUsedAt { get; private set; }
+
+    /// <summary>How often the server has ended by itself.</summary>
+    public int Crashes => Volatile.Read(ref _crashes);
+
+    /// <summary>What all its servers have used, the one that runs now among them.</summary>
+    public ComputeUsage Usage => _running is { } running
+        ? new(_runTimeBefore + _time.GetElapsedTime(_startedAt), _cpuTimeBefore + running.CpuTime, Volatile.Read(ref _connections))
+        : new(_runTimeBefore, _cpuTimeBefore, Volatile.Read(ref _connections));
+
+    /// <summary>Another name or other settings, from the next start on.</summary>
+    public void Update(Branch branch, LaunchSpec spec) => (_branch, _spec) = (branch, spec);
 
     /// <summary>Makes the server run and counts a lease on it; null when the branch has been removed meanwhile.</summary>
     /// <exception cref="ChildProcessException">It did not start.</exception>
@@ -34,8 +86,9 @@ internal sealed class BranchCompute(
             if (_running is null || _running.Exited.IsCompleted)
                 wakeTime = await StartAsync(cancellationToken);
             Interlocked.Increment(ref _leases);
-            LastUsedAt = time.GetUtcNow();
-            return (Path.Combine(_running!.SocketDirectory, ComputeFolder.SocketFile), wakeTime);
+            Interlocked.Increment(ref _connections);
+            LastUsedAt = _time.GetUtcNow();
+            return (Path.Combine(_running!.SocketDirectory, LaunchSpec.SocketFile), wakeTime);
         }
         finally
         {
@@ -45,25 +98,68 @@ internal sealed class BranchCompute(
 
     public void Release()
     {
-        LastUsedAt = time.GetUtcNow();
+        LastUsedAt = _time.GetUtcNow();
         Interlocked.Decrement(ref _leases);
     }
 
     /// <summary>Stops the server when nobody holds it and it has been idle for <paramref name="idleFor"/>.</summary>
     public async Task StopIfIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
     {
-        if (_running is null || Leases > 0 || time.GetUtcNow() - LastUsedAt < idleFor || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
+        if (_running is null || Leases > 0 || _time.GetUtcNow() - LastUsedAt < idleFor || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
             return;
         try
         {
             if (Leases > 0 || _running is not { } running)
                 return;
-            if (running.Exited.IsCompleted)
-                Log.BranchCrashed(logger, branch.Name.ToString());
-            State = ComputeState.Stopping;
-            await running.StopAsync(cancellationToken);
-            await ForgetAsync();
-            Log.BranchSleeps(logger, branch.Name.ToString());
+            await StopAsync(running, cancellationToken);
+            Log.BranchSleeps(_logger, Name);
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    /// <summary>
+    /// Runs a clone of the branch's data, which then holds every commit that the branch has acknowledged. Nobody starts or stops the server
+    /// meanwhile.
+    /// </summary>
+    /// <param name="atomic">The clone is one moment of the data; else the server is stopped for it.</param>
+    /// <returns>Why it cannot be cloned now; null when it was.</returns>
+    public async Task<BranchError?> ForkAsync(bool atomic, Func<CancellationToken, Task> clone, CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            if (_removed)
+                return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
+            if (_running is { Exited.IsCompleted: false } running)
+            {
+                if (!atomic && Leases > 0)
+                    return new BranchError(BranchErrorKind.NotReady, $"The storage clones only what nobody uses, and the branch {Name} has {Leases} connections; close them and try again.");
+                if (!atomic)
+                    await StopAsync(running, cancellationToken);
+                else if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+                    return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
+            }
+
+            await clone(cancellationToken);
+            return null;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    /// <summary>Stops the server in order, whoever is in it, and starts it again for the next lease.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            if (_running is { } running)
+                await StopAsync(running, cancellationToken);
         }
         finally
         {
@@ -72,28 +168,20 @@ internal sealed class BranchCompute(
     }
 
     /// <summary>Ends the server at once; its sessions are cut and no lease is given any more.</summary>
-    public async Task RemoveAsync()
-    {
-        await _lock.WaitAsync(CancellationToken.None);
-        try
-        {
-            _removed = true;
-            await ForgetAsync();
-        }
-        finally
-        {
-            _lock.Release();
-        }
-    }
+    public Task RemoveAsync() => EndAsync(inOrder: false);
 
     /// <summary>Stops the server in order, for the end of this process.</summary>
-    public async ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync() => await EndAsync(inOrder: true);
+
+    async Task EndAsync(bool inOrder)
     {
+        // A restart that pauses would hold the end up.
+        await _end.CancelAsync();
         await _lock.WaitAsync(CancellationToken.None);
         try
         {
             _removed = true;
-            if (_running is { } running)
+            if (inOrder && _running is { } running)
                 await running.StopAsync(CancellationToken.None);
             await ForgetAsync();
         }
@@ -101,34 +189,42 @@ internal sealed class BranchCompute(
         {
             _lock.Release();
         }
+
+        await _watch;
+    }
+
+    // Called under the lock.
+    async Task StopAsync(IRunningPostgres running, CancellationToken cancellationToken)
+    {
+        State = ComputeState.Stopping;
+        await running.StopAsync(cancellationToken);
+        await ForgetAsync();
     }
 
     async Task<TimeSpan> StartAsync(CancellationToken cancellationToken)
     {
-        if (_running is not null)
-        {
-            Log.BranchCrashed(logger, branch.Name.ToString());
-            await ForgetAsync();
-        }
+        await ForgetCrashedAsync();
 
         // The wait for a turn counts: it is what the client feels.
-        var started = time.GetTimestamp();
+        var started = _time.GetTimestamp();
         State = ComputeState.Starting;
         try
         {
-            await starts.WaitAsync(cancellationToken);
+            await _starts.WaitAsync(cancellationToken);
             try
             {
-                _running = await launcher.LaunchAsync(spec, cancellationToken);
+                _running = await _launcher.LaunchAsync(_spec, cancellationToken);
             }
             finally
             {
-                starts.Release();
+                _starts.Release();
             }
 
             State = ComputeState.Running;
-            var elapsed = time.GetElapsedTime(started);
-            Log.BranchWoke(logger, branch.Name.ToString(), elapsed.TotalMilliseconds);
+            _startedAt = _time.GetTimestamp();
+            _watch = WatchAsync(_running);
+            var elapsed = _time.GetElapsedTime(started);
+            Log.BranchWoke(_logger, Name, elapsed.TotalMilliseconds);
             return elapsed;
         }
         catch
@@ -138,10 +234,97 @@ internal sealed class BranchCompute(
         }
     }
 
+    // Ends with its server: when it was ended on purpose, nothing is to be done, since whoever did it has put another in its place or none.
+    async Task WatchAsync(IRunningPostgres watched)
+    {
+        var started = _time.GetTimestamp();
+        await watched.Exited;
+        if (_time.GetElapsedTime(started) > SteadyAfter)
+            _restartsInARow = 0;
+        try
+        {
+            var last = watched;
+            while (_restartsInARow < RestartPauses.Length)
+            {
+                await Task.Delay(RestartPauses[_restartsInARow], _time, _end.Token);
+                if (await TryRestartAsync(last))
+                    return;
+                last = null;
+            }
+
+            if (await SettleAsync(last))
+                Log.BranchStaysDown(_logger, Name, RestartPauses.Length);
+        }
+        catch (OperationCanceledException)
+        {
+            // The branch has been deleted, or this process ends.
+        }
+    }
+
+    // True when nothing is left to do. A failed start leaves no server behind, which the next try expects.
+    async Task<bool> TryRestartAsync(IRunningPostgres? expected)
+    {
+        await _lock.WaitAsync(_end.Token);
+        try
+        {
+            if (!ReferenceEquals(expected, _running))
+                return true;
+            await ForgetCrashedAsync();
+
+            // Without a client there is nobody to hurry for: the next one starts it.
+            if (Leases == 0)
+                return true;
+            _restartsInARow++;
+            await StartAsync(_end.Token);
+            Log.BranchRestarted(_logger, Name, Crashes);
+            return true;
+        }
+        catch (ChildProcessException exception)
+        {
+            Log.BranchStartFailed(_logger, Name, exception);
+            return false;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    async Task<bool> SettleAsync(IRunningPostgres? expected)
+    {
+        await _lock.WaitAsync(_end.Token);
+        try
+        {
+            if (!ReferenceEquals(expected, _running))
+                return false;
+            await ForgetCrashedAsync();
+            return true;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    // Whoever stops a server on purpose forgets it under the same lock, so one that is still here and has ended has ended by itself.
+    async Task ForgetCrashedAsync()
+    {
+        if (_running is null)
+            return;
+        Interlocked.Increment(ref _crashes);
+        Log.BranchCrashed(_logger, Name);
+        await ForgetAsync();
+    }
+
     async Task ForgetAsync()
     {
         if (_running is { } running)
+        {
             await running.DisposeAsync();
+            _cpuTimeBefore += running.CpuTime;
+            _runTimeBefore += _time.GetElapsedTime(_startedAt);
+        }
+
         _running = null;
         State = ComputeState.Asleep;
     }

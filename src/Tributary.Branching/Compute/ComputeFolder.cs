@@ -11,35 +11,47 @@ internal sealed class ComputeFolder(string path)
     /// <summary>The longest path of a Unix socket on Linux, less the closing NUL (unix(7)).</summary>
     const int SocketPathBytesMax = 107;
 
-    public const string SocketFile = ".s.PGSQL.5432";
+    /// <summary>
+    /// What makes a server harmless and findable. It stands on the command line, which outranks every file: neither ALTER SYSTEM in a branch
+    /// nor what production's ALTER SYSTEM left in a clone changes it (https://www.postgresql.org/docs/current/config-setting.html).
+    /// No TCP, no archiving, no preloaded libraries, no workers of subscriptions.
+    /// </summary>
+    static readonly string[] Locked =
+    [
+        "hba_file={conf}/pg_hba.conf",
+        "ident_file={conf}/pg_ident.conf",
+        "external_pid_file=",
+        "unix_socket_directories={socket}",
+        "unix_socket_permissions=0700",
+        "unix_socket_group=",
+        "listen_addresses=",
+        "port=5432",
+        "archive_mode=off",
+        "shared_preload_libraries=",
+        "max_logical_replication_workers=0",
+        "huge_pages=off",
+        "dynamic_shared_memory_type=posix",
+        "logging_collector=off",
+        "log_destination=stderr",
+        "ssl=off",
+    ];
 
     /// <summary>
-    /// Settings of every server of ours. No TCP, no archiving, no preloaded libraries, no workers of subscriptions.
-    /// Fresh log segments are neither zeroed nor kept: a branch pays for what it writes and nothing more.
+    /// What else every server of ours begins with. Fresh log segments are neither zeroed nor kept: a branch pays for what it writes and
+    /// nothing more.
     /// </summary>
     static readonly string[] Common =
     [
-        "hba_file = '{conf}/pg_hba.conf'",
-        "ident_file = '{conf}/pg_ident.conf'",
-        "unix_socket_directories = '{socket}'",
-        "listen_addresses = ''",
-        "port = 5432",
-        "unix_socket_permissions = 0700",
-        "archive_mode = off",
         "restore_command = ''",
-        "shared_preload_libraries = ''",
         "session_preload_libraries = ''",
-        "max_logical_replication_workers = 0",
-        "huge_pages = off",
-        "dynamic_shared_memory_type = posix",
         "wal_init_zero = off",
         "wal_recycle = off",
         "min_wal_size = 32MB",
-        "logging_collector = off",
-        "log_destination = stderr",
-        "ssl = off",
         "password_encryption = scram-sha-256",
     ];
+
+    /// <summary>The names of the settings that nothing overrides.</summary>
+    public static IEnumerable<string> LockedNames => Locked.Select(setting => setting[..setting.IndexOf('=', StringComparison.Ordinal)]);
 
     public string SocketDirectory => Path.Combine(path, "socket");
 
@@ -54,25 +66,33 @@ internal sealed class ComputeFolder(string path)
     public string LogFile => Path.Combine(path, "postgres.log");
 
     /// <summary>Writes the configuration anew; what an earlier run left in the folder does not count.</summary>
-    public async Task WriteAsync(IReadOnlyList<string> settings, bool sandboxed, CancellationToken cancellationToken)
+    public async Task WriteAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken)
     {
         const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
-        if (System.Text.Encoding.UTF8.GetByteCount(Path.Combine(SocketDirectory, SocketFile)) > SocketPathBytesMax)
+        if (System.Text.Encoding.UTF8.GetByteCount(Path.Combine(SocketDirectory, LaunchSpec.SocketFile)) > SocketPathBytesMax)
             throw new ChildProcessException($"The path {SocketDirectory} is too long for a Unix socket; choose a shorter state folder.");
         // The log tells what clients did, so nobody else on the machine may enter any of it.
         foreach (var folder in new[] { path, SocketDirectory, ConfigurationDirectory })
             Directory.CreateDirectory(folder, OwnerOnly);
-        File.Delete(Path.Combine(SocketDirectory, SocketFile));
-        File.Delete(Path.Combine(SocketDirectory, SocketFile + ".lock"));
-        var conf = sandboxed ? Sandbox.ConfigurationDirectory : ConfigurationDirectory;
-        var socket = sandboxed ? Sandbox.SocketDirectory : SocketDirectory;
-        await File.WriteAllLinesAsync(
-            ConfigurationFile,
-            [.. Common.Select(line => line.Replace("{conf}", conf, StringComparison.Ordinal).Replace("{socket}", socket, StringComparison.Ordinal)), .. settings],
-            cancellationToken);
-        await File.WriteAllTextAsync(HbaFile, "local all all trust\n", cancellationToken);
+        File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile));
+        File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile + ".lock"));
+        await WriteSettingsAsync(settings, cancellationToken);
+        await File.WriteAllTextAsync(HbaFile, "local all all trust\nlocal replication all trust\n", cancellationToken);
         await File.WriteAllTextAsync(IdentFile, "", cancellationToken);
         PostgresUser.Own(path, SocketDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
+    }
+
+    /// <summary>Writes the settings alone, also below a server that runs.</summary>
+    public Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) =>
+        File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
+
+    /// <summary>The arguments that make postgres read this configuration and hold it to what is locked.</summary>
+    public IEnumerable<string> Arguments(bool sandboxed)
+    {
+        var conf = sandboxed ? Sandbox.ConfigurationDirectory : ConfigurationDirectory;
+        var socket = sandboxed ? Sandbox.SocketDirectory : SocketDirectory;
+        return Locked.Prepend("config_file={conf}/postgresql.conf")
+            .SelectMany(setting => new[] { "-c", setting.Replace("{conf}", conf, StringComparison.Ordinal).Replace("{socket}", socket, StringComparison.Ordinal) });
     }
 
     public void Delete()

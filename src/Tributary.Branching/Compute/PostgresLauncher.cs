@@ -1,5 +1,4 @@
-using System.Diagnostics;
-using System.Globalization;
+using Microsoft.Extensions.Logging;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Compute;
@@ -8,7 +7,8 @@ namespace Tributary.Branching.Compute;
 /// Starts servers: writes the folder outside the pool, starts postgres in the sandbox (or, for main, beside it), waits until it is ready.
 /// </summary>
 /// <param name="runDirectory">Holds one folder a server.</param>
-internal sealed class PostgresLauncher(PostgresInstallation installation, string runDirectory, TimeProvider time) : IPostgresLauncher
+internal sealed class PostgresLauncher(
+    PostgresInstallation installation, string runDirectory, ControlGroups groups, TimeProvider time, ILogger logger) : IPostgresLauncher
 {
     /// <summary>How often the state of a starting server is read: one small file, and 2 ms are lost in a start of 50.</summary>
     static readonly TimeSpan ReadyPollInterval = TimeSpan.FromMilliseconds(2);
@@ -16,18 +16,30 @@ internal sealed class PostgresLauncher(PostgresInstallation installation, string
     public async Task<IRunningPostgres> LaunchAsync(LaunchSpec spec, CancellationToken cancellationToken)
     {
         var folder = new ComputeFolder(Path.Combine(runDirectory, spec.Name));
-        await folder.WriteAsync(spec.Settings, spec.Sandboxed, cancellationToken);
+        await folder.WriteAsync(spec.Settings, cancellationToken);
         if (spec.Sandboxed)
         {
             // The process number in a stale file belongs to another namespace; the state folder's lock says that no server of ours runs on it.
             File.Delete(PidFile(spec));
         }
 
-        var process = await ChildProcesses.StartAsync(Child(spec, folder), cancellationToken);
-        var running = new RunningPostgres(process, spec.Sandboxed, folder, time);
+        var group = spec.Limits is { } limits ? groups.Create(spec.Name, limits) : null;
+        RunningPostgres running;
+        try
+        {
+            running = new RunningPostgres(await ChildProcesses.StartAsync(Child(spec, folder, group), cancellationToken), spec.Sandboxed, folder, group, time);
+        }
+        catch
+        {
+            await (group?.RemoveAsync(time) ?? Task.CompletedTask);
+            throw;
+        }
+
         try
         {
             await WaitUntilReadyAsync(spec, folder, running, cancellationToken);
+            if (!groups.BoundsProcesses && spec.Limits?.ProcessesMax is { } most && !await running.TryBoundProcessesAsync(most, cancellationToken))
+                Log.ProcessesUnbounded(logger, spec.Name);
             return running;
         }
         catch
@@ -37,15 +49,15 @@ internal sealed class PostgresLauncher(PostgresInstallation installation, string
         }
     }
 
-    ChildProcessSpec Child(LaunchSpec spec, ComputeFolder folder)
+    ChildProcessSpec Child(LaunchSpec spec, ComputeFolder folder, ControlGroup? group)
     {
         var child = spec.Sandboxed
             ? new ChildProcessSpec(Sandbox.Program, Sandbox.Arguments(installation, spec.DataDirectory, folder))
-            : new ChildProcessSpec(installation.Program("postgres"), ["-D", spec.DataDirectory, "-c", $"config_file={folder.ConfigurationFile}"])
+            : new ChildProcessSpec(installation.Program("postgres"), ["-D", spec.DataDirectory, .. folder.Arguments(sandboxed: false)])
             {
                 ParentDeathSignal = "QUIT",
             };
-        return child with { AsPostgresUser = true, LogFile = folder.LogFile };
+        return child with { AsPostgresUser = true, LogFile = folder.LogFile, ControlGroupFiles = group?.ProcessFiles ?? [] };
     }
 
     async Task WaitUntilReadyAsync(LaunchSpec spec, ComputeFolder folder, RunningPostgres running, CancellationToken cancellationToken)
@@ -75,62 +87,5 @@ internal sealed class PostgresLauncher(PostgresInstallation installation, string
         {
             return false;
         }
-    }
-
-    sealed class RunningPostgres(Process process, bool sandboxed, ComputeFolder folder, TimeProvider time) : IRunningPostgres
-    {
-        /// <summary>A fast shutdown writes one checkpoint of 16 MB of buffers; a minute means that it hangs.</summary>
-        static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(60);
-
-        readonly int _processId = process.Id;
-
-        public string SocketDirectory => folder.SocketDirectory;
-
-        public Task Exited { get; } = process.WaitForExitAsync();
-
-        public async Task StopAsync(CancellationToken cancellationToken)
-        {
-            if (ServerProcessId() is { } server)
-                await SignalAsync("INT", server, cancellationToken);
-            try
-            {
-                await Exited.WaitAsync(StopTimeout, time, cancellationToken);
-            }
-            catch (TimeoutException)
-            {
-                await DisposeAsync();
-            }
-        }
-
-        public async ValueTask DisposeAsync()
-        {
-            // Killing process 1 of a namespace ends all of it before bubblewrap sees its child gone, so nothing uses the pool afterwards;
-            // main has no namespace and gets an immediate shutdown.
-            if (!Exited.IsCompleted)
-                await SignalAsync(sandboxed ? "KILL" : "QUIT", ServerProcessId() ?? _processId, CancellationToken.None);
-            await Exited;
-            process.Dispose();
-        }
-
-        // Inside the sandbox the server is the only child of bubblewrap's outer process, and process 1 of its namespace.
-        int? ServerProcessId()
-        {
-            if (Exited.IsCompleted)
-                return null;
-            if (!sandboxed)
-                return _processId;
-            try
-            {
-                var children = File.ReadAllText($"/proc/{_processId}/task/{_processId}/children");
-                return int.TryParse(children.Split(' ')[0], NumberStyles.None, CultureInfo.InvariantCulture, out var child) ? child : null;
-            }
-            catch (IOException)
-            {
-                return null;
-            }
-        }
-
-        static async Task SignalAsync(string signal, int processId, CancellationToken cancellationToken) =>
-            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{processId}"]), cancellationToken);
     }
 }

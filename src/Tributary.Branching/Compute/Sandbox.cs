@@ -25,15 +25,23 @@ internal static class Sandbox
     /// <summary>Shared memory for parallel queries, 256 MiB: enough for a parallel hash join of a few workers at the default work_mem.</summary>
     const string SharedMemoryBytesMax = "268435456";
 
-    /// <summary>Read-only folders of the host that the server loads from; those that do not exist are left out.</summary>
-    static readonly string[] ReadOnlyFolders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib/locale", "/usr/share/zoneinfo"];
+    /// <summary>
+    /// Read-only folders of the host that the server loads from; those that do not exist are left out. The last ones are the modules of
+    /// languages (PL/Perl, PL/Python, PL/Tcl) and the projections of PostGIS, without which production's functions would fail in a branch.
+    /// </summary>
+    static readonly string[] ReadOnlyFolders =
+    [
+        "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib/locale", "/usr/share/zoneinfo",
+        "/usr/share/perl", "/usr/share/perl5", "/usr/lib/python3", "/usr/share/tcltk", "/usr/share/proj", "/usr/share/gdal",
+        .. Directory.Exists("/usr/lib") ? Directory.GetDirectories("/usr/lib", "python3.*") : [],
+    ];
 
     /// <summary>The arguments of bwrap that run <paramref name="installation"/>'s server on a data directory.</summary>
     public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder)
     {
         List<string> arguments =
         [
-            "--unshare-user", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "branch",
+            "--unshare-user", "--disable-userns", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "branch",
             "--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "PATH", installation.BinDirectory,
         ];
         foreach (var readOnly in ReadOnlyFolders)
@@ -50,7 +58,7 @@ internal static class Sandbox
             "--bind", folder.SocketDirectory, SocketDirectory,
             "--remount-ro", "/",
             "--chdir", DataDirectory,
-            "--", installation.Program("postgres"), "-D", DataDirectory, "-c", $"config_file={ConfigurationDirectory}/postgresql.conf",
+            "--", installation.Program("postgres"), "-D", DataDirectory, .. folder.Arguments(sandboxed: true),
         ]);
         return arguments;
     }

@@ -11,6 +11,13 @@ namespace Tributary.Branching.Following;
 /// </summary>
 internal sealed partial class BaseBackup(PostgresInstallation installation, BranchingOptions options)
 {
+    /// <summary>What a server of its own makes in a data directory (https://www.postgresql.org/docs/current/storage-file-layout.html), less what starts it as something else.</summary>
+    static readonly HashSet<string> PostgresOwn = new(StringComparer.Ordinal)
+    {
+        "PG_VERSION", "base", "global", "pg_commit_ts", "pg_dynshmem", "pg_logical", "pg_multixact", "pg_notify", "pg_replslot", "pg_serial",
+        "pg_snapshots", "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal", "pg_xact", "backup_label", "tablespace_map",
+    };
+
     /// <summary>Copies production into an empty volume, together with a slot that keeps the log from here on.</summary>
     /// <param name="onPercent">Called with the progress in percent.</param>
     /// <exception cref="ChildProcessException">The copy failed; the message holds the program's last words.</exception>
@@ -92,15 +99,24 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
         PostgresUser.Own(passFile);
     }
 
-    // Production's own settings stay behind: archiving or a primary_conninfo would act in the copy, and a password in one of them, or the
-    // key of its TLS certificate, would be there to read for whoever is superuser in a branch.
+    // Production's own settings stay behind: archiving or a primary_conninfo would act in the copy. So does whatever people keep in a data
+    // directory beside Postgres's own files, keys, included settings and server logs: it would be there to read for whoever is superuser
+    // in a branch.
     static void MakeStandby(string dataDirectory)
     {
-        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf" })
+        foreach (var entry in new DirectoryInfo(dataDirectory).EnumerateFileSystemInfos().Where(entry => !PostgresOwn.Contains(entry.Name)))
+        {
+            if (entry is DirectoryInfo { LinkTarget: null } directory)
+                directory.Delete(recursive: true);
+            else
+                entry.Delete();
+        }
+
+        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf", "standby.signal" })
+        {
             File.WriteAllText(Path.Combine(dataDirectory, file), "");
-        foreach (var file in new[] { "server.key", "server.crt", "root.crt", "root.crl", "recovery.done", "postmaster.opts" })
-            File.Delete(Path.Combine(dataDirectory, file));
-        File.WriteAllText(Path.Combine(dataDirectory, "standby.signal"), "");
+            PostgresUser.Own(Path.Combine(dataDirectory, file));
+        }
     }
 
     static string ConnectionValue(string value) =>

@@ -24,7 +24,11 @@ internal sealed class PhysicalFollower(
     static readonly string[] MainSettings =
     [
         "shared_buffers = 64MB", "max_wal_size = 256MB", "recovery_min_apply_delay = 0", "hot_standby_feedback = off", "wal_level = replica",
+        // A spare that was cloned a while ago still finds what main has replayed since.
+        "wal_keep_size = 512MB",
     ];
+
+    static readonly TimeSpan PositionPollInterval = TimeSpan.FromMilliseconds(5);
 
     readonly SemaphoreSlim _lock = new(1, 1);
     IRunningPostgres? _running;
@@ -96,6 +100,24 @@ internal sealed class PhysicalFollower(
         await row.ReadAsync(cancellationToken);
         var lsn = Lsn.Parse(row.GetString(0));
         return new MainPosition(lsn, await row.IsDBNullAsync(1, cancellationToken) ? time.GetUtcNow() : new DateTimeOffset(row.GetDateTime(1), TimeSpan.Zero));
+    }
+
+    /// <summary>Main's socket, through which spares follow it. It is there while main runs.</summary>
+    public string SocketFile => Path.Combine(runDirectory, Volume, "socket", LaunchSpec.SocketFile);
+
+    /// <summary>Waits until main has replayed up to a position; false when that takes too long.</summary>
+    /// <exception cref="NpgsqlException">Main does not answer.</exception>
+    public async Task<bool> WaitForAsync(Lsn position, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        while ((await PositionAsync(cancellationToken)).Lsn < position)
+        {
+            if (time.GetElapsedTime(started) > options.NowTimeout)
+                return false;
+            await Task.Delay(PositionPollInterval, time, cancellationToken);
+        }
+
+        return true;
     }
 
     /// <summary>Runs a clone of main's data; a driver whose clones are not atomic gets main stopped meanwhile.</summary>

@@ -1,6 +1,4 @@
-using System.Globalization;
 using Microsoft.Extensions.Logging;
-using Npgsql;
 using Tributary.Postgres;
 
 namespace Tributary.Branching.Seeding;
@@ -22,7 +20,10 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
     static readonly string[] RecoverySettings =
     [
         "shared_buffers = 128MB", "autovacuum = off", "max_wal_size = 4GB", "checkpoint_timeout = 1h", "synchronous_commit = off", "wal_level = logical",
+        PoolFlush.NoFsync,
     ];
+
+    readonly Defuser _defuser = new(options, facts);
 
     public static string VolumeOf(string seedId) => $"seeds/{seedId}";
 
@@ -41,7 +42,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
         try
         {
             // Step 2: strip it.
-            Strip(storage.PathOf(volume));
+            DataDirectory.Strip(storage.PathOf(volume), keepStandby: false);
 
             // Step 3: start it.
             var spec = new LaunchSpec($"seed-{seedId}", storage.PathOf(volume), [.. RecoverySettings, .. facts.RequiredSettings])
@@ -53,13 +54,20 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
             await using (var running = await launcher.LaunchAsync(spec, cancellationToken))
             {
                 // Step 4: read its position, defuse it.
-                lsn = await DefuseAsync(running.SocketDirectory, cancellationToken);
+                await using (var connection = await _defuser.ConnectAsync(running.SocketDirectory, cancellationToken))
+                {
+                    lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
+                    await _defuser.DefuseAsync(connection, cancellationToken);
+                    await SeedResidue.RemoveAsync(connection, cancellationToken);
+                    await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
+                }
 
                 // Step 5: checkpoint, stop, freeze. A fast shutdown checkpoints.
                 await running.StopAsync(cancellationToken);
             }
 
             await storage.FreezeAsync(volume, cancellationToken);
+            await PoolFlush.FlushAsync(storage.PathOf(volume), cancellationToken);
             Log.SeedReady(logger, seedId, lsn.ToString(), time.GetElapsedTime(started).TotalMilliseconds);
             return new SeedStatus(seedId, lsn, dataTime);
         }
@@ -70,46 +78,17 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
         }
     }
 
-    static void Strip(string dataDirectory)
+    /// <summary>Makes a seed of a promoted and defused spare: checkpoint, stop, clone, freeze. The spare has ended then and is the caller's to remove.</summary>
+    /// <param name="dataTime">A moment that its data is at least as new as.</param>
+    /// <exception cref="StorageException">The pool refuses.</exception>
+    public async Task<SeedStatus> MakeOfSpareAsync(string seedId, Spare spare, Lsn lsn, DateTimeOffset dataTime, CancellationToken cancellationToken)
     {
-        foreach (var file in new[] { "standby.signal", "recovery.signal", "postmaster.pid", "postmaster.opts" })
-            File.Delete(Path.Combine(dataDirectory, file));
-        File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
-        foreach (var slot in Directory.EnumerateDirectories(Path.Combine(dataDirectory, "pg_replslot")))
-            Directory.Delete(slot, recursive: true);
-    }
-
-    async Task<Lsn> DefuseAsync(string socketDirectory, CancellationToken cancellationToken)
-    {
-        await using var source = new NpgsqlSlimDataSourceBuilder(
-            $"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary").Build();
-        await using var connection = await source.OpenConnectionAsync(cancellationToken);
-
-        // The checkpoint at the end of recovery begins where production's log ended.
-        var lsn = Lsn.Parse((string)(await ScalarAsync(connection, "SELECT redo_lsn::text FROM pg_control_checkpoint()", cancellationToken))!);
-
-        // No password of production opens a branch, and no hash of one is kept in it to be read by whoever breaks it.
-        await ExecuteAsync(connection, "UPDATE pg_catalog.pg_authid SET rolpassword = NULL WHERE rolpassword IS NOT NULL", cancellationToken);
-
-        // A subscription would take changes from its publisher, and drop production's slot there when it is dropped here.
-        await ExecuteAsync(connection, "UPDATE pg_catalog.pg_subscription SET subenabled = false, subslotname = NULL, subconninfo = ''", cancellationToken);
-
-        var owner = SqlQuoting.Identifier(options.OwnerRole);
-        var exists = await ScalarAsync(
-            connection, string.Create(CultureInfo.InvariantCulture, $"SELECT 1 FROM pg_roles WHERE rolname = {SqlQuoting.Literal(options.OwnerRole)}"), cancellationToken);
-        await ExecuteAsync(connection, $"{(exists is null ? "CREATE" : "ALTER")} ROLE {owner} LOGIN SUPERUSER", cancellationToken);
-        return lsn;
-    }
-
-    static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        return await command.ExecuteScalarAsync(cancellationToken);
-    }
-
-    static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+        var started = time.GetTimestamp();
+        await spare.StopAsync(cancellationToken);
+        await storage.CloneAsync(spare.Volume, VolumeOf(seedId), cancellationToken);
+        await storage.FreezeAsync(VolumeOf(seedId), cancellationToken);
+        await PoolFlush.FlushAsync(storage.PathOf(VolumeOf(seedId)), cancellationToken);
+        Log.SeedReady(logger, seedId, lsn.ToString(), time.GetElapsedTime(started).TotalMilliseconds);
+        return new SeedStatus(seedId, lsn, dataTime);
     }
 }

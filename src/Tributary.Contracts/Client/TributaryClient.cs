@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
@@ -53,15 +54,57 @@ public sealed class TributaryClient : IDisposable
     public Task<ApiResult<BranchListResponse>> ListBranchesAsync(CancellationToken cancellationToken) =>
         GetAsync("v1/branches", ContractsJson.Default.BranchListResponse, cancellationToken);
 
+    /// <summary>Those that can be restored.</summary>
+    public Task<ApiResult<BranchListResponse>> ListDeletedBranchesAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/branches?deleted=true", ContractsJson.Default.BranchListResponse, cancellationToken);
+
     public Task<ApiResult<BranchResponse>> GetBranchAsync(string name, CancellationToken cancellationToken) =>
         GetAsync($"v1/branches/{Uri.EscapeDataString(name)}", ContractsJson.Default.BranchResponse, cancellationToken);
 
     public Task<ApiResult<BranchResponse>> CreateBranchAsync(BranchCreateRequest request, CancellationToken cancellationToken) =>
         PostAsync("v1/branches", request, ContractsJson.Default.BranchCreateRequest, ContractsJson.Default.BranchResponse, cancellationToken);
 
+    public Task<ApiResult<BranchResponse>> UpdateBranchAsync(string name, BranchUpdateRequest request, CancellationToken cancellationToken) => SendAsync(
+        HttpMethod.Patch, $"v1/branches/{Uri.EscapeDataString(name)}", JsonContent.Create(request, ContractsJson.Default.BranchUpdateRequest),
+        ContractsJson.Default.BranchResponse, cancellationToken);
+
+    public Task<ApiResult<BranchResponse>> ResetBranchAsync(string name, BranchResetTarget target, CancellationToken cancellationToken) => PostAsync(
+        $"v1/branches/{Uri.EscapeDataString(name)}/reset", new BranchResetRequest(target), ContractsJson.Default.BranchResetRequest,
+        ContractsJson.Default.BranchResponse, cancellationToken);
+
+    /// <param name="newName">Null for the name that it had.</param>
+    public Task<ApiResult<BranchResponse>> RestoreBranchAsync(string name, string? newName, CancellationToken cancellationToken) => PostAsync(
+        $"v1/branches/{Uri.EscapeDataString(name)}/restore", new BranchRestoreRequest(newName), ContractsJson.Default.BranchRestoreRequest,
+        ContractsJson.Default.BranchResponse, cancellationToken);
+
     /// <summary>Answers the branch as it was.</summary>
-    public Task<ApiResult<BranchResponse>> DeleteBranchAsync(string name, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Delete, $"v1/branches/{Uri.EscapeDataString(name)}", null, ContractsJson.Default.BranchResponse, cancellationToken);
+    /// <param name="purge">It cannot be restored.</param>
+    public Task<ApiResult<BranchResponse>> DeleteBranchAsync(string name, bool purge, CancellationToken cancellationToken) => SendAsync(
+        HttpMethod.Delete, $"v1/branches/{Uri.EscapeDataString(name)}{(purge ? "?purge=true" : "")}", null, ContractsJson.Default.BranchResponse, cancellationToken);
+
+    /// <summary>The log of a branch's Postgres as UTF-8 text; the caller disposes the stream.</summary>
+    /// <param name="lines">How many of the last lines.</param>
+    /// <param name="follow">The stream goes on until the branch is deleted.</param>
+    public async Task<ApiResult<Stream>> OpenBranchLogAsync(string name, int lines, bool follow, CancellationToken cancellationToken)
+    {
+        var path = string.Create(CultureInfo.InvariantCulture, $"v1/branches/{Uri.EscapeDataString(name)}/logs?lines={lines}&follow={(follow ? "true" : "false")}");
+        try
+        {
+            var response = await _http.GetAsync(path, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+            if (response.IsSuccessStatusCode)
+                return new ApiResult<Stream>(await response.Content.ReadAsStreamAsync(cancellationToken), null);
+            using (response)
+                return new ApiResult<Stream>(null, await response.Content.ReadFromJsonAsync(ContractsJson.Default.ProblemResponse, cancellationToken) ?? NotTributary((int)response.StatusCode));
+        }
+        catch (JsonException)
+        {
+            return new ApiResult<Stream>(null, NotTributary(0));
+        }
+        catch (HttpRequestException exception)
+        {
+            return new ApiResult<Stream>(null, Unreachable(exception));
+        }
+    }
 
     public Task<ApiResult<CostResponse>> ComputeCostAsync(CostRequest request, CancellationToken cancellationToken) =>
         PostAsync("v1/cost", request, ContractsJson.Default.CostRequest, ContractsJson.Default.CostResponse, cancellationToken);

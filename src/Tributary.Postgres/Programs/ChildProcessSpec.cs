@@ -25,6 +25,12 @@ public sealed record ChildProcessSpec(string Program, IReadOnlyList<string> Argu
 
     /// <summary>A file that receives standard output and standard error of a long-running child.</summary>
     public string? LogFile { get; init; }
+
+    /// <summary>
+    /// The <c>cgroup.procs</c> files of the control groups that a long-running child with a <see cref="LogFile"/> enters before it runs, still
+    /// with this process's rights. A group that cannot be entered ends the child: nothing runs outside its limits.
+    /// </summary>
+    public IReadOnlyList<string> ControlGroupFiles { get; init; } = [];
 }
 
 /// <summary>How a finished program ended.</summary>

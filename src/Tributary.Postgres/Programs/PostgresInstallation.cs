@@ -17,6 +17,28 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
     /// <summary>Whether the program is there: a folder may hold the server alone.</summary>
     public bool Has(string name) => File.Exists(Program(name));
 
+    /// <summary>
+    /// The folder of extension scripts, time zone sets and dictionaries: Debian keeps it apart from the programs, an embedded build beside
+    /// <c>bin</c> (<c>share/postgresql</c>, or <c>share</c> itself).
+    /// </summary>
+    public string ShareDirectory => BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal)
+        ? $"/usr/share/postgresql/{Major}"
+        : Directory.Exists(Path.Combine(Root, "share/postgresql/extension")) ? Path.Combine(Root, "share/postgresql") : Path.Combine(Root, "share");
+
+    string Root => Path.GetDirectoryName(BinDirectory.TrimEnd('/'))!;
+
+    /// <summary>Whether <c>CREATE EXTENSION</c> finds this one.</summary>
+    public bool OffersExtension(string name) => File.Exists(Path.Combine(ShareDirectory, "extension", $"{name}.control"));
+
+    /// <summary>Whether a library can be loaded by its name (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SHARED-PRELOAD-LIBRARIES).</summary>
+    public bool OffersLibrary(string name)
+    {
+        var file = Path.GetFileName(name);
+        if (!file.EndsWith(".so", StringComparison.Ordinal))
+            file += ".so";
+        return File.Exists(Path.Combine(Root, "lib", file)) || File.Exists(Path.Combine(Root, "lib/postgresql", file));
+    }
+
     /// <summary>All installations found, newest first: Debian's, then those named by <c>TRIBUTARY_POSTGRES_BIN</c> (a path list).</summary>
     public static IReadOnlyList<PostgresInstallation> FindAll()
     {

@@ -20,6 +20,18 @@ public sealed class ConfigurationReader
     /// <summary>A pool holds at least main and one seed; below this not even an empty cluster fits.</summary>
     const long PoolBytesLeast = 256L << 20;
 
+    /// <summary>Postgres with 16 MB of buffers starts and answers in this; with less the kernel ends it before it is ready.</summary>
+    const long BranchMemoryBytesLeast = 64L << 20;
+
+    /// <summary>A branch that has only started has some 20 MB of its own: its log and the pages that a start writes.</summary>
+    const long BranchBytesLeast = 64L << 20;
+
+    /// <summary>Postgres's own processes, the sandbox's, and a few sessions.</summary>
+    const int BranchProcessesLeast = 16;
+
+    /// <summary>What the error of a failed start quotes is still in it.</summary>
+    const long BranchLogBytesLeast = 1L << 20;
+
     readonly ReadContext _context;
     readonly ScalarReader _scalars;
     readonly ConfigurationOverrides _overrides;
@@ -182,12 +194,23 @@ public sealed class ConfigurationReader
             SlotName = _scalars.Matching(section.Scalar("slot"), ScalarText.SlotName(), "a slot name; Postgres takes at most 63 lower-case letters, digits and underscores", defaults.SlotName),
             SeedInterval = _scalars.Duration(section.Scalar("seed-interval"), TimeSpan.FromSeconds(1), defaults.SeedInterval),
             SeedsKept = _scalars.Number(section.Scalar("seeds-kept"), 1, 100, defaults.SeedsKept),
+            SparesKept = _scalars.Number(section.Scalar("spares"), 0, 16, defaults.SparesKept),
             IdleTimeout = _scalars.Duration(section.Scalar("idle-timeout"), TimeSpan.FromSeconds(1), defaults.IdleTimeout),
             BranchesMax = _scalars.Number(section.Scalar("branches-max"), 1, 100_000, defaults.BranchesMax),
+            BranchesPerOwnerMax = section.Scalar("branches-per-owner-max") is { } perOwner ? _scalars.Number(perOwner, 1, 100_000, 1) : defaults.BranchesPerOwnerMax,
+            BranchBytesMax = section.Scalar("branch-bytes-max") is { } own ? _scalars.Bytes(own, BranchBytesLeast, 0) : defaults.BranchBytesMax,
+            RestoreGrace = _scalars.Duration(section.Scalar("restore-grace"), TimeSpan.Zero, defaults.RestoreGrace),
+            DeletedKeptMax = _scalars.Number(section.Scalar("deleted-kept-max"), 0, 100_000, defaults.DeletedKeptMax),
             RunningMax = _scalars.Number(section.Scalar("running-max"), 1, 10_000, defaults.RunningMax),
             StartsAtOnceMax = _scalars.Number(section.Scalar("starts-at-once-max"), 1, 1000, defaults.StartsAtOnceMax),
             StartTimeout = _scalars.Duration(section.Scalar("start-timeout"), TimeSpan.FromSeconds(1), defaults.StartTimeout),
-            SharedBuffers = _scalars.Matching(section.Scalar("shared-buffers"), ScalarText.PostgresMemory(), "an amount of memory as Postgres writes it, for example 16MB", defaults.SharedBuffers),
+            SharedBuffers = section.Scalar("shared-buffers") is { } buffers
+                ? _scalars.Matching(buffers, ScalarText.PostgresMemory(), "an amount of memory as Postgres writes it, for example 16MB", "")
+                : defaults.SharedBuffers,
+            BranchMemoryMax = section.Scalar("branch-memory-max") is { } memory ? _scalars.Bytes(memory, BranchMemoryBytesLeast, 0) : defaults.BranchMemoryMax,
+            BranchCpusMax = section.Scalar("branch-cpus-max") is { } cpus ? _scalars.Fraction(cpus, 0.01, 1024, 0) : defaults.BranchCpusMax,
+            BranchProcessesMax = _scalars.Number(section.Scalar("branch-processes-max"), BranchProcessesLeast, 100_000, defaults.BranchProcessesMax),
+            BranchLogBytesMax = _scalars.Bytes(section.Scalar("branch-log-max"), BranchLogBytesLeast, defaults.BranchLogBytesMax),
             OwnerRole = _scalars.Matching(section.Scalar("owner-role"), ScalarText.SlotName(), "a role name; use at most 63 lower-case letters, digits and underscores", defaults.OwnerRole),
         };
     }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Tributary.Branching;
 using Tributary.Contracts;
 using Tributary.Postgres.Programs;
 
@@ -16,7 +17,7 @@ static class MachineChecks
     static readonly string[] ProgramFolders = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(string stateDirectory, CancellationToken cancellationToken) =>
-        [Root(), Installation(), Btrfs(), LoopDevices(), await SandboxAsync(cancellationToken), FreeSpace(stateDirectory)];
+        [Root(), Installation(), Btrfs(), LoopDevices(), await SandboxAsync(cancellationToken), Limits(), FreeSpace(stateDirectory)];
 
     public static DoctorCheck GatewayPort(IPEndPoint listen)
     {
@@ -82,6 +83,10 @@ static class MachineChecks
             return new DoctorCheck(Name, CheckOutcome.Failed, exception.Message, "the operating-system user 'postgres' is needed: apt-get install postgresql");
         }
     }
+
+    static DoctorCheck Limits() => ComputeLimits.Obstacle() is { } obstacle
+        ? new DoctorCheck("branch limits", CheckOutcome.Warning, obstacle, "run as root; in a systemd unit set Delegate=yes; in a container, give it a writable cgroup")
+        : new DoctorCheck("branch limits", CheckOutcome.Ok, "control groups bound memory, processor time and processes");
 
     static DoctorCheck FreeSpace(string stateDirectory)
     {

@@ -18,7 +18,9 @@ static class SourceChecks
                (SELECT rolsuper OR rolreplication FROM pg_roles WHERE rolname = current_user),
                current_setting('max_replication_slots')::int - (SELECT count(*) FROM pg_replication_slots)::int,
                current_setting('max_wal_senders')::int - (SELECT count(*) FROM pg_stat_replication)::int,
-               (SELECT array_to_string(array_agg(slot_name::text), ',') FROM pg_replication_slots)
+               (SELECT array_to_string(array_agg(slot_name::text), ',') FROM pg_replication_slots),
+               (SELECT array_to_string(array_agg(extname::text), ',') FROM pg_extension),
+               (SELECT setting FROM pg_settings WHERE name = 'shared_preload_libraries')
         """;
 
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
@@ -40,6 +42,7 @@ static class SourceChecks
                 FreeSlots(reader.GetInt32(4), configuration, slots),
                 FreeSenders(reader.GetInt32(5), configuration),
                 .. SameMajor(reader.GetInt32(0), configuration),
+                .. configuration.Branching is null ? [] : ExtensionChecks.Compare(reader.GetInt32(0), reader.GetString(7).Split(','), reader.IsDBNull(8) ? "" : reader.GetString(8)),
             ];
         }
         catch (PostgresException exception)

@@ -10,7 +10,10 @@ static class Preflight
     /// <summary>Everything that does not serve in one message; null when all does. What only warns is logged.</summary>
     public static async Task<OperationFailure?> RunAsync(TributaryConfiguration configuration, ILogger logger, CancellationToken cancellationToken)
     {
-        var failed = (await SourceChecks.RunAsync(configuration, cancellationToken)).Where(check => check.Outcome == CheckOutcome.Failed).ToList();
+        var checks = await SourceChecks.RunAsync(configuration, cancellationToken);
+        foreach (var warning in checks.Where(check => check.Outcome == CheckOutcome.Warning))
+            Log.SourceWarning(logger, warning.Detail, warning.Fix);
+        var failed = checks.Where(check => check.Outcome == CheckOutcome.Failed).ToList();
         if (failed.Count > 0)
         {
             return new OperationFailure(

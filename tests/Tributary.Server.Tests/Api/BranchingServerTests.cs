@@ -20,7 +20,7 @@ public sealed class BranchingServerFixture : IAsyncLifetime
     {
         var postgres = await TestServers.SharedAsync();
         var source = await postgres.DatabaseAsync("CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 500)");
-        Server = await TestServer.StartAsync(Production.Configuration(source).WithBranching("server_api"));
+        Server = await TestServer.StartAsync(Production.Configuration(source).WithBranching($"server_api_{Guid.NewGuid():N}"[..24]));
         BeforeTheFirstSeed = (await CreateAsync("too-early")).Problem;
         await Production.UntilAsync(async () => (await Server.Client.GetStatusAsync(Production.Token)).Value!.Branching.Seeds.Count > 0, "the first seed");
     }
@@ -53,7 +53,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
 
         var shown = (await fixture.Server.Client.GetBranchAsync("life", Production.Token)).Value!;
         var listed = (await fixture.Server.Client.ListBranchesAsync(Production.Token)).Value!;
-        var deleted = await fixture.Server.Client.DeleteBranchAsync("life", Production.Token);
+        var deleted = await fixture.Server.Client.DeleteBranchAsync("life", purge: true, Production.Token);
         var gone = await fixture.Server.Client.GetBranchAsync("life", Production.Token);
 
         Assert.True(made.CreateMs > 0);
@@ -92,7 +92,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         Assert.True(Sum("tributary_branching_create_seconds_count") >= 1);
         Assert.True(Sum("tributary_gateway_connections_opened_total") >= 1);
         Assert.True(Sum("tributary_gateway_relayed_bytes_total") > 0);
-        await fixture.Server.Client.DeleteBranchAsync("measured", Production.Token);
+        await fixture.Server.Client.DeleteBranchAsync("measured", purge: true, Production.Token);
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         await fixture.CreateAsync("near-41");
 
         var get = await fixture.Server.Client.GetBranchAsync("near-42", Production.Token);
-        var delete = await fixture.Server.Client.DeleteBranchAsync("near-42", Production.Token);
+        var delete = await fixture.Server.Client.DeleteBranchAsync("near-42", purge: true, Production.Token);
 
         Assert.Contains("Did you mean near-41?", get.Problem!.Detail, StringComparison.Ordinal);
         Assert.Contains("Did you mean near-41?", delete.Problem!.Detail, StringComparison.Ordinal);

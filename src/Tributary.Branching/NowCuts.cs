@@ -1,0 +1,297 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Branching.Seeding;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching;
+
+/// <summary>
+/// Cuts the present: what a branch as of now is made of holds every transaction that production acknowledged before the request.
+/// <list type="number">
+/// <item>Ask production for its position. A seed that is at least there is a cut already.</item>
+/// <item>Take a spare and wait until it has replayed that position; requests that arrive meanwhile join.</item>
+/// <item>Promote and defuse the spare. From here on nobody joins.</item>
+/// <item>One request gets the spare itself. Of several, the spare is stopped and becomes the newest seed, which all of them clone.</item>
+/// </list>
+/// Without spares the cut is a new seed, which costs a recovery.
+/// </summary>
+internal sealed class NowCuts(
+    BranchingOptions options, SourcePosition source, SeedShelf shelf, SeedMaker seeds, SpareKeeper spares, Func<string, CancellationToken, Task> cloneMain,
+    Func<Lsn, CancellationToken, Task<bool>> waitForMain, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    /// <summary>An asynchronous commit is flushed within three times wal_writer_delay, which is 200 ms unless production sets it.</summary>
+    static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
+
+    readonly Lock _lock = new();
+    readonly CancellationTokenSource _end = new();
+    readonly HashSet<Task> _running = [];
+    CutGroup? _open;
+
+    /// <summary>Asks for the present. The request counts from here on; the answer is awaited by <see cref="CutShare.TakeAsync"/>.</summary>
+    public CutShare Join()
+    {
+        lock (_lock)
+        {
+            if (_open is { } open)
+            {
+                open.Members++;
+                open.Joined++;
+                return new CutShare(this, open);
+            }
+
+            var group = _open = new CutGroup { Members = 1, Joined = 1 };
+            Own(Task.Run(() => RunAsync(group), CancellationToken.None));
+            return new CutShare(this, group);
+        }
+    }
+
+    /// <summary>A member does not want its part any more. A spare that is already its own is discarded.</summary>
+    public void Leave(CutGroup group)
+    {
+        lock (_lock)
+        {
+            if (group.IsOneMembers)
+                Own(DiscardAsync(group));
+            else
+                group.Members--;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _end.CancelAsync();
+        Task[] running;
+        lock (_lock)
+            running = [.. _running];
+        await Task.WhenAll(running);
+        await source.DisposeAsync();
+        _end.Dispose();
+    }
+
+    /// <summary>Does in the background what is left to do for a spare that a branch has got.</summary>
+    /// <param name="path">Its data.</param>
+    /// <param name="settled">Called when the branch outlives the machine's end.</param>
+    public void Finish(Spare spare, string path, Action settled)
+    {
+        lock (_lock)
+            Own(SettleAsync(spare, path, settled));
+    }
+
+    /// <summary>Ends a promoted spare that its only member does not want any more.</summary>
+    public Task DiscardAsync(Spare spare) => spares.DiscardAsync(spare);
+
+    async Task SettleAsync(Spare spare, string path, Action settled)
+    {
+        if (await spare.FinishAsync(path, _end.Token))
+            settled();
+    }
+
+    async Task DiscardAsync(CutGroup group)
+    {
+        if ((await group.Result.Task).Value?.Spare is { } spare)
+            await spares.DiscardAsync(spare);
+    }
+
+    async Task RunAsync(CutGroup group)
+    {
+        try
+        {
+            group.Result.SetResult(await CutAsync(group, _end.Token));
+        }
+        catch (OperationCanceledException)
+        {
+            group.Result.SetResult(new BranchError(BranchErrorKind.NotReady, "Tributary is being stopped."));
+        }
+        catch (BranchingException exception)
+        {
+            group.Result.SetResult(exception.Error);
+        }
+        catch (NpgsqlException exception)
+        {
+            group.Result.SetResult(new BranchError(BranchErrorKind.ComputeFailed, $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
+        }
+        catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+        {
+            group.Result.SetResult(new BranchError(
+                exception is StorageException { IsFull: true } ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, exception.Message));
+        }
+        catch (Exception exception)
+        {
+            group.Result.SetException(exception);
+        }
+        finally
+        {
+            Close(group);
+        }
+    }
+
+    async Task<BranchResult<Cut>> CutAsync(CutGroup group, CancellationToken cancellationToken)
+    {
+        // Step 1: the position.
+        var (seen, moment) = await AskAsync(group, cancellationToken);
+        if (shelf.Newest is { } newest && newest.Lsn >= moment.Lsn && CloseIf(group, seen))
+            return Shared(newest, moment);
+        if (options.SparesKept == 0)
+            return await ColdAsync(group, cancellationToken);
+
+        // Step 2: a spare at that position, for all who have come until then.
+        var spare = await spares.TakeAsync(options.NowTimeout, cancellationToken);
+        if (spare is null)
+            return new BranchError(BranchErrorKind.NotReady, $"No spare became ready within {options.NowTimeout.TotalSeconds:0} s{Because(spares.LastError)}. A branch of the newest seed needs none: tributary branch create --from-seed");
+        try
+        {
+            await Task.Delay(options.NowGatherTime, time, cancellationToken);
+            while (true)
+            {
+                if (!await ReachAsync(spare, moment, cancellationToken))
+                {
+                    await spares.DiscardAsync(spare);
+                    return new BranchError(BranchErrorKind.NotReady, $"The spare did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far main is. A branch of the newest seed needs no waiting: tributary branch create --from-seed");
+                }
+
+                if (CloseIf(group, seen))
+                    break;
+                (seen, moment) = await AskAsync(group, cancellationToken);
+            }
+
+            // Step 3: promote.
+            var started = time.GetTimestamp();
+            var lsn = await spare.PromoteAsync(options.NowTimeout, cancellationToken);
+            Log.SparePromoted(logger, spare.Number, lsn.ToString(), group.Members, time.GetElapsedTime(started).TotalMilliseconds);
+
+            // Step 4: give it away, or make it a seed.
+            if (GiveToOne(group))
+                return new Cut(null, spare, lsn, moment.At);
+            var seed = await seeds.MakeOfSpareAsync(shelf.NextId(), spare, lsn, moment.At, cancellationToken);
+            await spares.DiscardAsync(spare);
+            await shelf.AddAsync(seed, cancellationToken);
+            return Shared(seed, moment);
+        }
+        catch
+        {
+            await spares.DiscardAsync(spare);
+            throw;
+        }
+    }
+
+    // Without a spare: main itself must be there, and a seed of it is the cut.
+    async Task<BranchResult<Cut>> ColdAsync(CutGroup group, CancellationToken cancellationToken)
+    {
+        Close(group);
+        var (_, moment) = await AskAsync(group, cancellationToken);
+        if (!await waitForMain(moment.Lsn, cancellationToken))
+            return new BranchError(BranchErrorKind.NotReady, $"Main did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far it is.");
+        var seed = await seeds.MakeAsync(shelf.NextId(), moment.At, cloneMain, cancellationToken);
+        await shelf.AddAsync(seed, cancellationToken);
+        return Shared(seed, moment);
+    }
+
+    // What was inserted and belongs to no commit may wait for its flush until the next one; all commits are flushed sooner.
+    async Task<bool> ReachAsync(Spare spare, MomentOfSource moment, CancellationToken cancellationToken)
+    {
+        if (await spare.WaitForAsync(moment.Lsn, AsynchronousFlushMax, cancellationToken))
+            return true;
+        var flushed = (await source.FlushedAsync(cancellationToken)).Lsn;
+        return await spare.WaitForAsync(flushed < moment.Lsn ? flushed : moment.Lsn, options.NowTimeout, cancellationToken);
+    }
+
+    // The number of members is read before the question, so that whoever comes later is not counted as asked for.
+    async Task<(int Seen, MomentOfSource Moment)> AskAsync(CutGroup group, CancellationToken cancellationToken)
+    {
+        int seen;
+        lock (_lock)
+            seen = group.Joined;
+        return (seen, await source.InsertedAsync(cancellationToken));
+    }
+
+    static BranchResult<Cut> Shared(SeedStatus seed, MomentOfSource moment) => new Cut(seed, null, seed.Lsn, moment.At);
+
+    // Called under the lock: the task is waited for at the end.
+    void Own(Task task)
+    {
+        _running.Add(task);
+        _ = task.ContinueWith(
+            done =>
+            {
+                lock (_lock)
+                    _running.Remove(done);
+            }, TaskScheduler.Default);
+    }
+
+    bool CloseIf(CutGroup group, int seen)
+    {
+        lock (_lock)
+        {
+            if (group.Joined != seen)
+                return false;
+            if (ReferenceEquals(_open, group))
+                _open = null;
+            return true;
+        }
+    }
+
+    bool GiveToOne(CutGroup group)
+    {
+        lock (_lock)
+            return group.IsOneMembers = group.Members == 1;
+    }
+
+    void Close(CutGroup group)
+    {
+        lock (_lock)
+        {
+            if (ReferenceEquals(_open, group))
+                _open = null;
+        }
+    }
+
+    static string Because(string? error) => error is null ? "" : $": {error}";
+}
+
+/// <summary>Requests that share one cut.</summary>
+internal sealed class CutGroup
+{
+    /// <summary>Who waits for it.</summary>
+    public int Members { get; set; }
+
+    /// <summary>How many have ever joined.</summary>
+    public int Joined { get; set; }
+
+    /// <summary>The promoted spare belongs to the only member.</summary>
+    public bool IsOneMembers { get; set; }
+
+    public TaskCompletionSource<BranchResult<Cut>> Result { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+}
+
+/// <summary>The present, ready to become branches: a seed to clone, or a promoted spare that is the one requester's.</summary>
+/// <param name="Lsn">Production's log is in it up to here.</param>
+/// <param name="DataTime">It holds what production had acknowledged at this moment.</param>
+internal sealed record Cut(SeedStatus? Seed, Spare? Spare, Lsn Lsn, DateTimeOffset DataTime)
+{
+    /// <summary>Or the branch to fork.</summary>
+    public Branch? Fork { get; init; }
+
+    /// <summary>Or a frozen volume.</summary>
+    public string? Volume { get; init; }
+}
+
+/// <summary>One request's part in a cut. What is not taken until it is disposed is given back.</summary>
+internal sealed class CutShare(NowCuts cuts, CutGroup group) : IDisposable
+{
+    bool _taken;
+
+    /// <summary>Waits for the cut. Its spare, if it has one, is then the caller's.</summary>
+    public async Task<BranchResult<Cut>> TakeAsync(CancellationToken cancellationToken)
+    {
+        var cut = await group.Result.Task.WaitAsync(cancellationToken);
+        _taken = true;
+        return cut;
+    }
+
+    public void Dispose()
+    {
+        if (!_taken)
+            cuts.Leave(group);
+    }
+}

@@ -1,0 +1,58 @@
+using Npgsql;
+using Tributary.Postgres;
+
+namespace Tributary.Branching.Seeding;
+
+/// <summary>
+/// Makes a copy of production forget that it is production: no password of its opens the copy, no subscription of its acts, and the branch's
+/// owner role exists. It runs on a primary of ours before any client does.
+/// </summary>
+internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
+{
+    /// <summary>A connection of the superuser over the socket that trusts it.</summary>
+    public async Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken)
+    {
+        var connection = new NpgsqlConnection($"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary");
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Defuses the server, durably: after a power loss it is still defused.</summary>
+    public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        var owner = SqlQuoting.Identifier(options.OwnerRole);
+        await using var command = new NpgsqlCommand(
+            $"""
+            SET synchronous_commit = on;
+            UPDATE pg_catalog.pg_authid SET rolpassword = NULL WHERE rolpassword IS NOT NULL;
+            -- A subscription would take changes from its publisher, and drop production's slot there when it is dropped here.
+            UPDATE pg_catalog.pg_subscription SET subenabled = false, subslotname = NULL, subconninfo = '';
+            DO $tributary$ BEGIN
+                IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {SqlQuoting.Literal(options.OwnerRole)}) THEN
+                    CREATE ROLE {owner};
+                END IF;
+            END $tributary$;
+            ALTER ROLE {owner} LOGIN SUPERUSER;
+            """, connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>
+    /// Where production's log ended for this server. After the end of recovery it stays what it was
+    /// (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-RECOVERY-CONTROL); a clean image that had nothing to replay
+    /// is at its last checkpoint.
+    /// </summary>
+    public static async Task<Lsn> ReplayedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT coalesce(pg_last_wal_replay_lsn(), (SELECT redo_lsn FROM pg_control_checkpoint()))::text", connection);
+        return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
+    }
+}

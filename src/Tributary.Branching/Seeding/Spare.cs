@@ -1,0 +1,161 @@
+using Npgsql;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Seeding;
+
+/// <summary>
+/// A clone of main that runs in the sandbox as a standby of main, always at the present. Promoting it makes it a primary of the same moment
+/// within tens of milliseconds, because nothing is left to replay.
+/// </summary>
+/// <param name="number">The number of the branch that it may become.</param>
+/// <param name="settings">Its settings once it is no standby any more.</param>
+internal sealed class Spare(
+    long number, string volume, IRunningPostgres running, IReadOnlyList<string> settings, MainLink link, NpgsqlConnection connection, Defuser defuser,
+    TimeProvider time) : IAsyncDisposable
+{
+    /// <summary>How often the position is read while it is waited for: a query over a socket takes a tenth of that.</summary>
+    static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(1);
+
+    bool _ended;
+
+    public long Number { get; } = number;
+
+    public string Volume { get; } = volume;
+
+    public IRunningPostgres Running { get; } = running;
+
+    /// <summary>It is stopped for good, or its server is somebody else's.</summary>
+    public bool IsEnded => _ended;
+
+    public bool IsAlive => !Running.Exited.IsCompleted;
+
+    /// <summary>Waits until it has replayed production's log up to a position; false when that takes too long.</summary>
+    /// <exception cref="NpgsqlException">The spare does not answer.</exception>
+    public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        while (!await HasReplayedAsync(position, cancellationToken))
+        {
+            if (time.GetElapsedTime(started) > limit)
+                return false;
+            await Task.Delay(PollInterval, time, cancellationToken);
+        }
+
+        return true;
+    }
+
+    /// <summary>Cuts it off from main, makes it a primary and defuses it; answers where production's log ended for it.</summary>
+    /// <exception cref="ChildProcessException">It did not leave recovery in time.</exception>
+    /// <exception cref="NpgsqlException">The spare does not answer.</exception>
+    public async Task<Lsn> PromoteAsync(TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        // Cut off first: while log arrives faster than it is replayed, recovery does not look for the request to end
+        // (WaitForWALToBecomeAvailable in src/backend/access/transam/xlogrecovery.c).
+        await link.DisposeAsync();
+        // pg_promote itself waits in steps of 100 ms (src/backend/access/transam/xlogfuncs.c), so the waiting is ours.
+        await ExecuteAsync("SELECT pg_promote(wait => false)", cancellationToken);
+        while (await IsInRecoveryAsync(cancellationToken))
+        {
+            if (time.GetElapsedTime(started) > limit)
+                throw new ChildProcessException($"The spare {Volume} was not promoted within {limit.TotalSeconds:0} s.");
+            await Task.Delay(PollInterval, time, cancellationToken);
+        }
+
+        await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync], cancellationToken);
+        await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
+        await defuser.DefuseAsync(connection, cancellationToken);
+        await SeedResidue.RemoveAsync(connection, cancellationToken);
+        return await Defuser.ReplayedAsync(connection, cancellationToken);
+    }
+
+    /// <summary>The server is somebody else's to end from here on.</summary>
+    public IRunningPostgres GiveAway()
+    {
+        _ended = true;
+        return Running;
+    }
+
+    /// <summary>
+    /// Its new owner has it. What is left to do is done beside the owner's sessions: it flushes what it writes from now
+    /// on, a checkpoint removes the log that production wrote, and what was written before is flushed. Only then true: it outlives the
+    /// machine's end.
+    /// </summary>
+    /// <param name="path">Its data.</param>
+    public async Task<bool> FinishAsync(string path, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Running.ConfigureAsync(settings, cancellationToken);
+            await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
+            await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
+            await ExecuteAsync("CHECKPOINT", cancellationToken);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or OperationCanceledException or ObjectDisposedException or IOException)
+        {
+            // Its owner has stopped it, which is a checkpoint too, and its next start flushes.
+        }
+
+        await connection.DisposeAsync();
+        try
+        {
+            await PoolFlush.FlushAsync(path, cancellationToken);
+            return true;
+        }
+        catch (Exception exception) when (exception is ChildProcessException or OperationCanceledException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Stops it with a checkpoint, so that what is cloned from it has nothing to replay.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
+        await connection.DisposeAsync();
+        await Running.StopAsync(cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await link.DisposeAsync();
+        await connection.DisposeAsync();
+        if (_ended)
+            return;
+        _ended = true;
+        await Running.DisposeAsync();
+    }
+
+    async Task<bool> HasReplayedAsync(Lsn position, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await Defuser.ReplayedAsync(connection, cancellationToken) >= position;
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.SerializationFailure)
+        {
+            return false;
+        }
+    }
+
+    // A query on a standby gives way to the replay when it must, also to the replay of the last moment before the end of recovery.
+    async Task<bool> IsInRecoveryAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var command = new NpgsqlCommand("SELECT pg_is_in_recovery()", connection);
+            return await command.ExecuteScalarAsync(cancellationToken) is true;
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.SerializationFailure)
+        {
+            return true;
+        }
+    }
+
+    async Task ExecuteAsync(string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+}

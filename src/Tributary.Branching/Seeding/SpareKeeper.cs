@@ -1,0 +1,175 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Seeding;
+
+/// <summary>
+/// Keeps spares ready: makes one whenever fewer than <see cref="BranchingOptions.SparesKept"/> are there, and replaces one that has ended.
+/// Taking one is immediate when one is ready, else it waits for the one that is being made.
+/// </summary>
+/// <param name="nextNumber">Gives out the number of a branch; none is given twice.</param>
+/// <param name="cloneMain">Clones main to the named volume.</param>
+internal sealed class SpareKeeper(
+    BranchingOptions options, SpareMaker maker, Func<long> nextNumber, Func<string, CancellationToken, Task> cloneMain, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
+
+    static readonly TimeSpan RetryPauseMax = TimeSpan.FromSeconds(30);
+
+    readonly Lock _lock = new();
+    readonly Queue<Spare> _ready = [];
+    readonly System.Collections.Concurrent.ConcurrentQueue<Spare> _dead = [];
+    readonly SemaphoreSlim _wanted = new(0);
+    TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    string? _lastError;
+    bool _ended;
+
+    public int Ready
+    {
+        get
+        {
+            lock (_lock)
+                return _ready.Count;
+        }
+    }
+
+    /// <summary>Why the newest try to make one failed; null when it did not.</summary>
+    public string? LastError => _lastError;
+
+    /// <summary>Takes a spare, which is then the caller's to end; null when none became ready in time.</summary>
+    public async Task<Spare?> TakeAsync(TimeSpan limit, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        while (true)
+        {
+            Task changed;
+            lock (_lock)
+            {
+                while (_ready.TryDequeue(out var spare))
+                {
+                    if (!spare.IsAlive)
+                    {
+                        Forget(spare);
+                        continue;
+                    }
+
+                    _wanted.Release();
+                    return spare;
+                }
+
+                changed = _changed.Task;
+            }
+
+            var left = limit - time.GetElapsedTime(started);
+            if (left <= TimeSpan.Zero)
+                return null;
+            try
+            {
+                await changed.WaitAsync(left, time, cancellationToken);
+            }
+            catch (TimeoutException)
+            {
+                return null;
+            }
+        }
+    }
+
+    /// <summary>Makes spares until cancelled. Main runs.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var pause = TimeSpan.FromSeconds(1);
+        while (true)
+        {
+            try
+            {
+                DropEnded();
+                while (_dead.TryDequeue(out var dead))
+                    await DiscardAsync(dead);
+                while (Ready < options.SparesKept)
+                    await MakeAsync(cancellationToken);
+                pause = TimeSpan.FromSeconds(1);
+                await _wanted.WaitAsync(CheckInterval, cancellationToken);
+            }
+            catch (Exception exception) when (exception is StorageException or ChildProcessException or NpgsqlException or IOException or System.Net.Sockets.SocketException)
+            {
+                // Branches from seeds go on; whoever wants the present waits, or is told.
+                _lastError = exception.Message;
+                Log.SpareFailed(logger, pause.TotalSeconds, exception);
+                await Task.Delay(pause, time, cancellationToken);
+                pause = TimeSpan.FromSeconds(Math.Min(RetryPauseMax.TotalSeconds, pause.TotalSeconds * 2));
+            }
+        }
+    }
+
+    /// <summary>Ends a spare that nobody needs any more, and removes its data.</summary>
+    public async Task DiscardAsync(Spare spare)
+    {
+        await spare.DisposeAsync();
+        await maker.RemoveAsync(spare);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        List<Spare> left;
+        lock (_lock)
+        {
+            _ended = true;
+            left = [.. _ready];
+            _ready.Clear();
+        }
+
+        foreach (var spare in left.Concat(_dead))
+            await DiscardAsync(spare);
+        _wanted.Dispose();
+    }
+
+    async Task MakeAsync(CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        var spare = await maker.MakeAsync(nextNumber(), cloneMain, cancellationToken);
+        TaskCompletionSource changed;
+        bool ended;
+        lock (_lock)
+        {
+            ended = _ended;
+            if (!ended)
+                _ready.Enqueue(spare);
+            changed = _changed;
+            _changed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        if (ended)
+        {
+            await DiscardAsync(spare);
+            return;
+        }
+
+        _lastError = null;
+        Log.SpareReady(logger, spare.Number, time.GetElapsedTime(started).TotalMilliseconds);
+        changed.SetResult();
+    }
+
+    void DropEnded()
+    {
+        lock (_lock)
+        {
+            for (var left = _ready.Count; left > 0; left--)
+            {
+                var spare = _ready.Dequeue();
+                if (spare.IsAlive)
+                    _ready.Enqueue(spare);
+                else
+                    Forget(spare);
+            }
+        }
+    }
+
+    // Called under the lock; the loop removes it.
+    void Forget(Spare spare)
+    {
+        Log.SpareEnded(logger, spare.Number);
+        _dead.Enqueue(spare);
+        _wanted.Release();
+    }
+}

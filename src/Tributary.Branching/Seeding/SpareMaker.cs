@@ -1,0 +1,100 @@
+using Npgsql;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Seeding;
+
+/// <summary>
+/// Makes spares.
+/// <list type="number">
+/// <item>Clone main, which is a standby's crash image at that moment.</item>
+/// <item>Strip what it knows of main's own following: slots, settings.</item>
+/// <item>Open the link to main in its socket folder.</item>
+/// <item>Start it in the sandbox; it is ready when it has replayed up to the moment of the clone.</item>
+/// </list>
+/// </summary>
+/// <param name="settings">Lines of <c>postgresql.conf</c> that the branch it may become runs with.</param>
+/// <param name="mainSocket">Main's socket file.</param>
+internal sealed class SpareMaker(
+    BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory, string mainSocket,
+    Func<IReadOnlyList<string>> settings, ComputeLimits limits, TimeProvider time)
+{
+    /// <summary>Below the folder of the server's own socket, which its sandbox sees as /socket.</summary>
+    const string LinkFolder = "up";
+
+    /// <param name="number">Of the branch that it may become; names its volume and its folder.</param>
+    /// <param name="cloneMain">Clones main to the named volume.</param>
+    /// <exception cref="StorageException">The pool refuses, for example because it is full.</exception>
+    /// <exception cref="ChildProcessException">The clone did not start.</exception>
+    /// <exception cref="NpgsqlException">The clone does not answer.</exception>
+    public async Task<Spare> MakeAsync(long number, Func<string, CancellationToken, Task> cloneMain, CancellationToken cancellationToken)
+    {
+        var volume = Branch.VolumeOf(number);
+        var folder = Branch.FolderOf(number);
+        MainLink? link = null;
+        IRunningPostgres? running = null;
+        try
+        {
+            // Step 1: clone main.
+            await cloneMain(volume, cancellationToken);
+
+            // Step 2: strip it.
+            DataDirectory.Strip(storage.PathOf(volume), keepStandby: true);
+
+            // Step 3: open the link.
+            link = new MainLink(Path.Combine(OpenFolder(Path.Combine(runDirectory, folder), "socket"), LinkFolder), mainSocket);
+            link.Listen();
+
+            // Step 4: start it.
+            var own = settings();
+            running = await launcher.LaunchAsync(new LaunchSpec(folder, storage.PathOf(volume), [.. own, .. StandbySettings()])
+            {
+                StartTimeout = options.SpareStartTimeout,
+                Limits = limits,
+            }, cancellationToken);
+            var defuser = new Defuser(options, facts);
+            return new Spare(number, volume, running, own, link, await defuser.ConnectAsync(running.SocketDirectory, cancellationToken), defuser, time);
+        }
+        catch
+        {
+            if (running is not null)
+                await running.DisposeAsync();
+            if (link is not null)
+                await link.DisposeAsync();
+            await storage.DeleteAsync(volume, CancellationToken.None);
+            throw;
+        }
+    }
+
+    /// <summary>Removes what an ended spare has left in the pool and beside it.</summary>
+    public async Task RemoveAsync(Spare spare)
+    {
+        await storage.DeleteAsync(spare.Volume, CancellationToken.None);
+        var folder = Path.Combine(runDirectory, Branch.FolderOf(spare.Number));
+        if (Directory.Exists(folder))
+            Directory.Delete(folder, recursive: true);
+    }
+
+    IEnumerable<string> StandbySettings() =>
+    [
+        $"primary_conninfo = 'host=/socket/{LinkFolder} port=5432 user={facts.Superuser.Replace("'", "''", StringComparison.Ordinal)} application_name=spare'",
+        "hot_standby = on",
+        PoolFlush.NoFsync,
+        // Main answers within a moment when it is there at all.
+        "wal_retrieve_retry_interval = 200ms",
+        // Our own session on a spare reads positions in a fraction of a millisecond; the replay waits for that rather than cancel it.
+        "max_standby_streaming_delay = 1s",
+    ];
+
+    static string OpenFolder(params ReadOnlySpan<string> parts)
+    {
+        var path = "";
+        foreach (var part in parts)
+        {
+            path = Path.Combine(path, part);
+            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            PostgresUser.Own(path);
+        }
+
+        return path;
+    }
+}

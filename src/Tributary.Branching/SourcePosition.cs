@@ -1,0 +1,59 @@
+using Npgsql;
+using Tributary.Postgres;
+
+namespace Tributary.Branching;
+
+/// <summary>
+/// Asks production where its log ends, over one connection that is kept. Every transaction that production has acknowledged before the
+/// question lies before the insert position, also one that was committed asynchronously and is not flushed yet
+/// (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP).
+/// </summary>
+internal sealed class SourcePosition(BranchingOptions options, TimeProvider time) : IAsyncDisposable
+{
+    const int ConnectTimeoutSeconds = 5;
+
+    readonly SemaphoreSlim _lock = new(1, 1);
+    readonly NpgsqlDataSource _source = new NpgsqlSlimDataSourceBuilder(
+        $"{options.Source.ToNpgsql()};Timeout={ConnectTimeoutSeconds};Command Timeout={ConnectTimeoutSeconds};Maximum Pool Size=1;Application Name=tributary_now").EnableTransportSecurity().Build();
+
+    /// <summary>Answers the position, and a moment at which production was not beyond it.</summary>
+    /// <exception cref="BranchingException">Production does not answer.</exception>
+    public Task<MomentOfSource> InsertedAsync(CancellationToken cancellationToken) =>
+        AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text", cancellationToken);
+
+    /// <summary>Answers what production has flushed, which is all that it sends.</summary>
+    /// <exception cref="BranchingException">Production does not answer.</exception>
+    public Task<MomentOfSource> FlushedAsync(CancellationToken cancellationToken) =>
+        AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text", cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _source.DisposeAsync();
+        _lock.Dispose();
+    }
+
+    async Task<MomentOfSource> AskAsync(string sql, CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            var asked = time.GetUtcNow();
+            await using var command = _source.CreateCommand(sql);
+            return new MomentOfSource(Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!), asked);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
+        {
+            var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
+            throw new BranchingException(new BranchError(
+                BranchErrorKind.SourceUnsuitable,
+                $"Where the log of {options.Source} ends cannot be learned: {reason} A branch of the newest seed needs no production: tributary branch create --from-seed"));
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+}
+
+/// <param name="At">Production was at <paramref name="Lsn"/> or before it.</param>
+internal sealed record MomentOfSource(Lsn Lsn, DateTimeOffset At);

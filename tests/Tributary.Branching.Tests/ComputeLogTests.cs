@@ -1,0 +1,45 @@
+using Tributary.Testing;
+using static Tributary.Branching.Tests.BranchingFixture;
+
+namespace Tributary.Branching.Tests;
+
+public sealed class ComputeLogTests(BranchingFixture fixture) : IClassFixture<BranchingFixture>
+{
+    [Fact]
+    public void A_long_log_is_cut_and_its_newest_part_is_kept_as_the_older_file()
+    {
+        var log = new ComputeLog(Path.Combine(TestFolder.New("log"), "postgres.log"), BytesMax: 100);
+        Write(log, Enumerable.Range(1, 40));
+        log.Bound();
+        Write(log, [41, 42]);
+
+        Assert.Equal(100, new FileInfo(log.OlderFile).Length);
+        Assert.InRange(new FileInfo(log.File).Length, 1, 100);
+        Assert.Equal(["line 40", "line 41", "line 42"], log.Tail(3).Lines);
+    }
+
+    [Fact]
+    public async Task A_branch_that_logs_without_end_does_not_fill_the_disk()
+    {
+        await using var small = new BranchingFixture { Adjust = static options => options with { BranchLogBytesMax = 100_000 } };
+        await small.InitializeAsync();
+        var branch = await small.CreateAsync("talkative");
+        await using var lease = await small.ConnectAsync(branch);
+        var log = small.Manager.LogOf(branch);
+
+        await ExecuteAsync(ConnectionString(lease), "DO $$ BEGIN FOR i IN 1..20000 LOOP RAISE LOG 'a line that is repeated without end, number %', i; END LOOP; END $$");
+
+        await UntilAsync(() => File.Exists(log.OlderFile) && new FileInfo(log.File).Length <= log.BytesMax, () => $"{new FileInfo(log.File).Length} bytes");
+        Assert.InRange(new FileInfo(log.OlderFile).Length, 1, log.BytesMax);
+    }
+
+    [Fact]
+    public async Task A_branch_that_has_never_run_has_an_empty_log()
+    {
+        var branch = await fixture.CreateAsync("silent");
+
+        Assert.Empty(fixture.Manager.LogOf(branch).Tail(10).Lines);
+    }
+
+    static void Write(ComputeLog log, IEnumerable<int> numbers) => File.AppendAllLines(log.File, numbers.Select(number => $"line {number}"));
+}
