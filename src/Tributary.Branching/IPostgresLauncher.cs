@@ -25,6 +25,13 @@ public interface IRunningPostgres : IAsyncDisposable
     /// <summary>Replaces the lines of its <c>postgresql.conf</c>, which it reads when it is told to reload and at its next start.</summary>
     Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Holds all of its processes still until disposed. Its files then are what a kill at that moment would leave, which its recovery is made
+    /// for, and they do not change; clients wait and notice nothing else. Does nothing when the server has ended.
+    /// </summary>
+    /// <exception cref="ChildProcessException">A process did not stand still in time; all of them go on.</exception>
+    Task<IAsyncDisposable> PauseAsync(CancellationToken cancellationToken);
+
     /// <summary>Stops it with a checkpoint, cutting its sessions: a fast shutdown. Kills it when that takes too long.</summary>
     Task StopAsync(CancellationToken cancellationToken);
 }

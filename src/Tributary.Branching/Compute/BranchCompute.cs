@@ -124,7 +124,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// Runs a clone of the branch's data, which then holds every commit that the branch has acknowledged. Nobody starts or stops the server
     /// meanwhile.
     /// </summary>
-    /// <param name="atomic">The clone is one moment of the data; else the server is stopped for it.</param>
+    /// <param name="atomic">The clone is one moment of the data; else the server is held still for it.</param>
     /// <returns>Why it cannot be cloned now; null when it was.</returns>
     public async Task<BranchError?> ForkAsync(bool atomic, Func<CancellationToken, Task> clone, CancellationToken cancellationToken)
     {
@@ -135,16 +135,17 @@ internal sealed class BranchCompute : IAsyncDisposable
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
             if (_running is { Exited.IsCompleted: false } running)
             {
-                if (!atomic && Leases > 0)
-                    return new BranchError(BranchErrorKind.NotReady, $"The storage clones only what nobody uses, and the branch {Name} has {Leases} connections; close them and try again.");
-                if (!atomic)
-                    await StopAsync(running, cancellationToken);
-                else if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+                if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
                     return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
             }
 
-            await clone(cancellationToken);
+            await using (await PauseForCloneAsync(atomic, cancellationToken))
+                await clone(cancellationToken);
             return null;
+        }
+        catch (ChildProcessException exception)
+        {
+            return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be held still for the fork. {exception.Message}");
         }
         finally
         {
@@ -192,6 +193,10 @@ internal sealed class BranchCompute : IAsyncDisposable
 
         await _watch;
     }
+
+    // Null where nothing has to be held still.
+    async Task<IAsyncDisposable?> PauseForCloneAsync(bool atomic, CancellationToken cancellationToken) =>
+        atomic || _running is not { } running ? null : await running.PauseAsync(cancellationToken);
 
     // Called under the lock.
     async Task StopAsync(IRunningPostgres running, CancellationToken cancellationToken)

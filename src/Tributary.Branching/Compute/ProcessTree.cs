@@ -28,6 +28,23 @@ internal static class ProcessTree
         }
     }
 
+    /// <summary>A process and all its living descendants.</summary>
+    public static IEnumerable<int> Of(int processId) => Children(processId).SelectMany(Of).Prepend(processId);
+
+    /// <summary>Whether a process may still do something: it is neither stopped by a signal (T) nor ended (Z, X, or no such process).</summary>
+    public static bool IsGoing(int processId)
+    {
+        try
+        {
+            var text = File.ReadAllText($"/proc/{processId}/stat");
+            return text[text.LastIndexOf(')') + 2] is not ('T' or 't' or 'Z' or 'X');
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
     public static IReadOnlyList<int> Children(int processId)
     {
         try

@@ -42,6 +42,9 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
 
     public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => folder.WriteSettingsAsync(settings, cancellationToken);
 
+    public async Task<IAsyncDisposable> PauseAsync(CancellationToken cancellationToken) =>
+        await PausedProcesses.PauseAsync(ServerProcessId(), time, cancellationToken);
+
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         if (ServerProcessId() is { } server)

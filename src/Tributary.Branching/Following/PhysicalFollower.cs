@@ -65,9 +65,6 @@ internal sealed class PhysicalFollower(
             await _lock.WaitAsync(cancellationToken);
             try
             {
-                // A quiesced main has been stopped on purpose and is started again by the one who stopped it.
-                if (running is not null && !ReferenceEquals(running, _running))
-                    continue;
                 Log.MainEnded(logger, pause.TotalSeconds);
                 await Task.Delay(pause, time, cancellationToken);
                 pause = TimeSpan.FromSeconds(Math.Min(60, pause.TotalSeconds * 2));
@@ -120,29 +117,17 @@ internal sealed class PhysicalFollower(
         return true;
     }
 
-    /// <summary>Runs a clone of main's data; a driver whose clones are not atomic gets main stopped meanwhile.</summary>
+    /// <summary>
+    /// Runs a clone of main's data, which is a crash image of one moment: a driver whose clones are not atomic gets main held still meanwhile.
+    /// Production waits for a standby that does not answer as long as its wal_sender_timeout says, and main then connects anew.
+    /// </summary>
     public async Task CloneAsync(string copy, CancellationToken cancellationToken)
     {
         await _lock.WaitAsync(cancellationToken);
         try
         {
-            if (storage.ClonesAreAtomic)
-            {
+            await using (storage.ClonesAreAtomic || _running is not { } running ? null : await running.PauseAsync(cancellationToken))
                 await storage.CloneAsync(Volume, copy, cancellationToken);
-                return;
-            }
-
-            if (_running is { } running)
-                await running.StopAsync(cancellationToken);
-            await DropAsync();
-            try
-            {
-                await storage.CloneAsync(Volume, copy, cancellationToken);
-            }
-            finally
-            {
-                await StartAsync(cancellationToken);
-            }
         }
         finally
         {
@@ -169,7 +154,8 @@ internal sealed class PhysicalFollower(
     }
 
     // A main whose Tributary was killed has received its own signal to end; a slow one is waited for, since two servers on one
-    // data directory would destroy it. Postgres itself refuses that too.
+    // data directory would destroy it. Postgres itself refuses that too. One that was held still for a clone meets its signal when it goes on; its
+    // children, which are held too, it kills 5 s later (SIGKILL_CHILDREN_AFTER_SECS in src/backend/postmaster/postmaster.c).
     async Task EndOrphanAsync(CancellationToken cancellationToken)
     {
         var pidFile = Path.Combine(storage.PathOf(Volume), "postmaster.pid");
@@ -179,6 +165,7 @@ internal sealed class PhysicalFollower(
             if (time.GetElapsedTime(waited) > options.StartTimeout)
                 throw new ChildProcessException($"Another Postgres (process {pid}) still runs on {storage.PathOf(Volume)}; stop it and start again.");
             await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "QUIT", $"{pid}"]), cancellationToken);
+            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "CONT", $"{pid}"]), cancellationToken);
             await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
         }
     }
