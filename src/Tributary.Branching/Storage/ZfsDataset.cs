@@ -38,7 +38,7 @@ internal static class ZfsDataset
                 await SetAsync(dataset, property, cancellationToken);
         }
 
-        foreach (var folder in new[] { "seeds", "branches" })
+        foreach (var folder in Pool.VolumeFolders)
             await StorageCommand.RunAsync($"make the dataset {dataset}/{folder}", "zfs", ["create", "-p", $"{dataset}/{folder}"], cancellationToken);
         await SweepAsync(dataset, cancellationToken);
         return mountPoint;
@@ -49,7 +49,7 @@ internal static class ZfsDataset
     {
         if (!StorageFacts.Has("zfs") || await PropertyAsync(OwnerProperty, dataset, cancellationToken) != options.StateDirectory)
             return;
-        foreach (var child in new[] { "branches", "seeds", MainKeeper.Volume })
+        foreach (var child in Pool.VolumeFolders.Append(MainKeeper.Volume))
         {
             // -R takes the clones of a volume's snapshots along, which are all volumes of this dataset.
             if (await PropertyAsync("type", $"{dataset}/{child}", cancellationToken) is not null)
