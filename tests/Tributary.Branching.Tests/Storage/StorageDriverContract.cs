@@ -396,15 +396,26 @@ public abstract class StorageDriverContract : IAsyncLifetime
     protected static async Task RunAsRootAsync(string program, params IReadOnlyList<string> arguments) =>
         (await ChildProcesses.RunAsync(new ChildProcessSpec(program, arguments), Token)).EnsureSucceeded($"{program} {string.Join(' ', arguments)}");
 
-    // Small files at the end take the last blocks that a large one leaves.
+    // Large blocks first, and small ones into what they leave.
     async Task FillAsync(string volume)
     {
         var block = new byte[1 << 20];
         new Random(1).NextBytes(block);
-        await using var stream = new FileStream(Path.Combine(Driver.PathOf(volume), "large"), FileMode.Create);
-        for (var i = 0; i < 2000; i++)
+        await using var stream = new FileStream(Path.Combine(Driver.PathOf(volume), "large"), FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        try
         {
-            await stream.WriteAsync(block, Token);
+            for (var i = 0; i < 2000; i++)
+                await WriteThroughAsync(block);
+        }
+        catch (IOException)
+        {
+            for (var i = 0; i < 2000; i++)
+                await WriteThroughAsync(block.AsMemory(0, 4096));
+        }
+
+        async Task WriteThroughAsync(ReadOnlyMemory<byte> bytes)
+        {
+            await stream.WriteAsync(bytes, Token);
             stream.Flush(flushToDisk: true);
         }
     }
