@@ -59,6 +59,9 @@ public abstract class StorageDriverContract : IAsyncLifetime
         return File.WriteAllTextAsync(Path.Combine(Driver.PathOf(copy) + ".unfinished", "half"), "x", Token);
     }
 
+    /// <summary>Bytes of one write that fills the pool.</summary>
+    protected virtual int FillBytes => 1 << 20;
+
     /// <summary>Checks below the folders that nothing of deleted volumes is left.</summary>
     protected virtual Task AssertNothingIsLeftAsync() => Task.CompletedTask;
 
@@ -405,18 +408,19 @@ public abstract class StorageDriverContract : IAsyncLifetime
         try
         {
             for (var i = 0; i < 2000; i++)
-                await WriteThroughAsync(block);
+            {
+                for (var start = 0; start < block.Length; start += FillBytes)
+                    await stream.WriteAsync(block.AsMemory(start, FillBytes), Token);
+                stream.Flush(flushToDisk: true);
+            }
         }
         catch (IOException)
         {
             for (var i = 0; i < 2000; i++)
-                await WriteThroughAsync(block.AsMemory(0, 4096));
-        }
-
-        async Task WriteThroughAsync(ReadOnlyMemory<byte> bytes)
-        {
-            await stream.WriteAsync(bytes, Token);
-            stream.Flush(flushToDisk: true);
+            {
+                await stream.WriteAsync(block.AsMemory(0, 4096), Token);
+                stream.Flush(flushToDisk: true);
+            }
         }
     }
 

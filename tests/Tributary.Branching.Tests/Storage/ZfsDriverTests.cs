@@ -8,6 +8,10 @@ public sealed class ZfsDriverTests(ZfsPool zfs) : StorageDriverContract, IClassF
 {
     protected override string DriverName => "zfs";
 
+    // A larger write that runs out in its middle is the end of zfs-fuse 0.7: it asserts that a write is whole (zfsfuse_write, uio_resid == 0).
+    // Postgres writes pages of 8 KiB, each a record of its own here, which fits or does not.
+    protected override int FillBytes => 8192;
+
     string Dataset => Options.PoolPath!;
 
     protected override Task<BranchingOptions> PrepareAsync(BranchingOptions options)
@@ -25,7 +29,7 @@ public sealed class ZfsDriverTests(ZfsPool zfs) : StorageDriverContract, IClassF
 
     protected override Task LeaveHalfCloneAsync(string source, string copy) => RunAsRootAsync("zfs", "snapshot", $"{Dataset}/{source}@{copy.Replace('/', '-')}");
 
-    protected override async Task AssertNothingIsLeftAsync() => Assert.Equal([Dataset, $"{Dataset}/branches", $"{Dataset}/seeds"], await DatasetsAsync(Dataset));
+    protected override async Task AssertNothingIsLeftAsync() => Assert.Equal([Dataset, $"{Dataset}/births", $"{Dataset}/branches", $"{Dataset}/seeds"], await DatasetsAsync(Dataset));
 
     [Fact]
     public async Task A_clone_that_a_crash_left_unmounted_is_listed_after_the_next_start()
