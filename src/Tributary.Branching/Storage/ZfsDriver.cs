@@ -9,6 +9,7 @@ namespace Tributary.Branching.Storage;
 /// Every snapshot is made for one clone, is named after it, and is marked for deferred destruction at once: ZFS drops it together with its clone.
 /// A volume that others were cloned from is deleted by promoting one of them, which then owns what both share.
 /// </para>
+/// ZFS forbids writes to a frozen volume; zfs-fuse 0.7 forbids only new and shortened files, which is no matter, since nothing is started on one.
 /// Changes are made one at a time, since a promotion moves snapshots between datasets.
 /// Source: https://openzfs.github.io/openzfs-docs/man/master/8/zfs-promote.8.html
 /// </summary>
