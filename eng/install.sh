@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # Sourced by ./demo, ./test, ./bench and .ci/run: installs the Debian packages that Tributary needs and this machine lacks.
-# It guarantees that nothing else on the machine changes: no Postgres cluster is made, none is started, no port is opened.
+# It guarantees that nothing else on the machine changes: no Postgres cluster is made, no service is started now or at a later boot, no port is opened.
 repo_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 # What is missing, one line a package: its name, a tab, and what it is for.
@@ -18,11 +18,14 @@ missing_packages() {
   [[ -e ${sqlite[0]} ]] || printf 'libsqlite3-dev\tthe catalog: SQLite is linked into the binary\n'
 }
 
-# The same for what only tests need: extensions of the server that a branch must hold in check.
+# The same for what only tests need: extensions of the server that a branch must hold in check, and the other file systems for the pool.
 missing_test_packages() {
   local lib=/usr/lib/postgresql/15/lib
   [[ ! -d $lib || -e $lib/plperl.so ]] || printf 'postgresql-plperl-15\tan untrusted language that tries to leave the sandbox\n'
   [[ ! -d $lib || -e $lib/pg_cron.so ]] || printf 'postgresql-15-cron\tjobs that must not run in a branch\n'
+  in_path mkfs.xfs || printf 'xfsprogs\tthe pool on an XFS\n'
+  # Where ZFS itself is installed, the tests use that; the packages exclude each other.
+  in_path zfs || printf 'zfs-fuse\tthe pool on ZFS, without a kernel module\n'
 }
 
 # Programs in the sbin folders count too: a plain user has no sbin on PATH, and Tributary runs them as root.
@@ -35,7 +38,18 @@ install_packages() {
 }
 
 install_test_packages() {
+  local zfs_was_here=1
+  in_path zfs || zfs_was_here=
   install_missing "$(missing_test_packages)"
+  [[ -n $zfs_was_here ]] || keep_asleep zfs-fuse
+}
+
+# Debian has a service started at each boot from its installation on; the tests start what they need by themselves, and end it.
+keep_asleep() {
+  if command -v systemctl >/dev/null; then
+    systemctl disable "$1" >/dev/null 2>&1 || true
+  fi
+  update-rc.d "$1" disable >/dev/null 2>&1 || true
 }
 
 install_missing() {

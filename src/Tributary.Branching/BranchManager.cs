@@ -33,6 +33,7 @@ public sealed class BranchManager : IAsyncDisposable
     readonly BranchRemover _remover;
     readonly BranchQuota _quota;
     readonly UsageKeeper _usage;
+    readonly PoolKeeper _poolKeeper;
 
     BranchManager(BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, BranchPasswords passwords, TimeProvider time, ILogger logger)
     {
@@ -45,6 +46,7 @@ public sealed class BranchManager : IAsyncDisposable
         _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, () => pool.Space().Free, time, logger);
         _quota = new BranchQuota(options, _registry, pool.Driver, _computes, time, logger);
         _usage = new UsageKeeper(_registry, _computes, time);
+        _poolKeeper = new PoolKeeper(pool, time, logger);
     }
 
     /// <summary>What main, the pool and the seeds are like now.</summary>
@@ -88,7 +90,7 @@ public sealed class BranchManager : IAsyncDisposable
     {
         await Task.WhenAll(
             _main.RunAsync(cancellationToken), _computes.RunAsync(cancellationToken), _remover.RunAsync(cancellationToken),
-            _quota.RunAsync(cancellationToken), _usage.RunAsync(cancellationToken));
+            _quota.RunAsync(cancellationToken), _usage.RunAsync(cancellationToken), _poolKeeper.RunAsync(cancellationToken));
     }
 
     /// <summary>Makes a branch. One of a seed or a fork starts with its first connection; one of now may run already.</summary>

@@ -23,7 +23,10 @@ public sealed record BranchingOptions
     /// </summary>
     public string? PoolPath { get; init; }
 
-    /// <summary>Size of the pool's image file, in bytes; the file is sparse, so this is a limit and not a use. Default 64 GiB.</summary>
+    /// <summary>
+    /// What the pool's image file may grow to, in bytes. It is made and grown within what its disk has free, and is sparse, so that this is a limit
+    /// and not a use. Default 64 GiB.
+    /// </summary>
     public long PoolBytesMax { get; init; } = 64L << 30;
 
     /// <summary>The physical slot on production that keeps the log for main. Default <c>tributary_main</c>.</summary>

@@ -96,4 +96,10 @@ internal static partial class Log
 
     [LoggerMessage(2044, LogLevel.Warning, "The log of branch {Branch} cannot be bounded.")]
     public static partial void LogUnbounded(ILogger logger, string branch, Exception exception);
+
+    [LoggerMessage(2050, LogLevel.Information, "The pool's image has grown, so that the pool holds {Mebibytes} MiB.")]
+    public static partial void PoolGrown(ILogger logger, long mebibytes);
+
+    [LoggerMessage(2051, LogLevel.Warning, "The pool's image could not be enlarged.")]
+    public static partial void PoolNotGrown(ILogger logger, Exception exception);
 }

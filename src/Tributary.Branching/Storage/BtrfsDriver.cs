@@ -14,6 +14,15 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
     /// <summary>The generation at which each clone was made, which never changes; forgotten when the volume is deleted.</summary>
     readonly ConcurrentDictionary<string, string> _generations = new();
 
+    /// <summary>
+    /// With less than this free a deletion waits for its space. The kernel gives it back by itself, but only with its commits, which are 30 s apart,
+    /// and until then branches would be refused that fit. 256 MiB.
+    /// </summary>
+    const long FreeBytesShort = 2 * BranchRegistry.FreeBytesMin;
+
+    /// <summary>How long a deletion waits for its space: the kernel frees some GB a second, and what takes longer goes on without anybody waiting.</summary>
+    static readonly TimeSpan SpaceTimeout = TimeSpan.FromSeconds(30);
+
     public string Name => "btrfs";
 
     public bool ClonesAreAtomic => true;
@@ -44,8 +53,17 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
     public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
     {
         _generations.TryRemove(volume, out _);
-        if (Directory.Exists(PathOf(volume)))
+        if (!Directory.Exists(PathOf(volume)))
+            return;
+        // Space is kept back for this by the file system itself (its global reserve), so that a full pool takes deletions.
+        if (new DriveInfo(root).AvailableFreeSpace >= FreeBytesShort)
+        {
             await BtrfsAsync($"delete {volume}", ["subvolume", "delete", PathOf(volume)], cancellationToken);
+            return;
+        }
+
+        await BtrfsAsync($"delete {volume}", ["subvolume", "delete", "--commit-after", PathOf(volume)], cancellationToken);
+        await WaitForSpaceAsync(cancellationToken);
     }
 
     public IReadOnlyList<string> List(string folder) => StorageCommand.ListFolder(root, folder);
@@ -59,6 +77,22 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
             new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken },
             async (volume, token) => usage[volume] = new BranchUsage(await WrittenBytesAsync(volume, token), totals[PathOf(volume)]));
         return usage;
+    }
+
+    // The volume's blocks are dropped after the commit of its deletion, and are free with the commit after that.
+    async Task WaitForSpaceAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(SpaceTimeout);
+        try
+        {
+            await BtrfsAsync($"wait for the space of deleted volumes in {root}", ["subvolume", "sync", root], limit.Token);
+            await BtrfsAsync($"commit the deletion of volumes in {root}", ["filesystem", "sync", root], limit.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // The space comes later.
+        }
     }
 
     // What a clone has written since it was made is what it does not share. The file system keeps the generation of each extent and skips

@@ -9,6 +9,12 @@ internal sealed class Pool
     /// <summary>In a folder that the configuration names: the state folder that it belongs to.</summary>
     const string OwnerName = ".tributary-state";
 
+    /// <summary>The folders that volumes lie in; main alone lies beside them.</summary>
+    public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder];
+
+    /// <summary>An image grows when less than a quarter of it is free: it is never made smaller, so not before it has to, and not so late that a branch is refused.</summary>
+    const int GrowBelowPart = 4;
+
     PoolImage? _image;
 
     public required string Root { get; init; }
@@ -37,8 +43,8 @@ internal sealed class Pool
         var pool = await OpenFolderAsync(options, root, cancellationToken);
 
         // Only root enters the pool by its path; each data directory belongs to the user that runs Postgres.
-        foreach (var folder in new[] { Path.Combine(root, "seeds"), Path.Combine(root, "branches") })
-            Directory.CreateDirectory(folder);
+        foreach (var folder in VolumeFolders)
+            Directory.CreateDirectory(Path.Combine(root, folder));
         return pool;
     }
 
@@ -51,6 +57,13 @@ internal sealed class Pool
         return Driver is ZfsDriver zfs
             ? (zfs.UsedBytes, zfs.UsedBytes + drive.AvailableFreeSpace, drive.AvailableFreeSpace)
             : (drive.TotalSize - drive.TotalFreeSpace, drive.TotalSize, drive.AvailableFreeSpace);
+    }
+
+    /// <summary>Makes the image larger when it fills up, the configuration allows it and the machine's disk has room; answers whether it did.</summary>
+    public async Task<bool> GrowAsync(CancellationToken cancellationToken)
+    {
+        var (_, max, free) = Space();
+        return _image is not null && free < max / GrowBelowPart && await _image.GrowAsync(Root, cancellationToken);
     }
 
     /// <summary>Unmounts the image; the data stays in it.</summary>
@@ -81,7 +94,7 @@ internal sealed class Pool
     public static void Release(string root)
     {
         File.Delete(Path.Combine(root, OwnerName));
-        foreach (var folder in new[] { Path.Combine(root, "seeds"), Path.Combine(root, "branches") })
+        foreach (var folder in VolumeFolders.Select(name => Path.Combine(root, name)))
         {
             if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any())
                 Directory.Delete(folder);
@@ -94,7 +107,7 @@ internal sealed class Pool
             return new Pool { Root = root, Driver = new CopyDriver(root) };
         var wanted = options.Driver == "auto" ? "btrfs" : options.Driver;
         var found = await StorageFacts.FileSystemOfAsync(root, cancellationToken);
-        var image = new PoolImage(options.StateDirectory, wanted);
+        var image = new PoolImage(options.StateDirectory, wanted, options.PoolBytesMax);
         var obstacle = await ObstacleAsync(options, wanted, root, found, image, cancellationToken);
         if (obstacle is null)
         {
@@ -131,7 +144,7 @@ internal sealed class Pool
             return "xfsprogs is not installed (apt-get install xfsprogs).";
         if (!suits && await StorageFacts.IsMountPointAsync(root, cancellationToken))
             return $"{root} is mounted already, on {found} (umount {root}).";
-        return await image.MountAsync(root, options.PoolBytesMax, cancellationToken);
+        return await image.MountAsync(root, cancellationToken);
     }
 
     // Two state folders that share a pool would each delete the other's branches as leftovers.

@@ -3,12 +3,13 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Storage;
 
 /// <summary>
-/// The image file that holds the pool where the machine has no file system for it: made once, grown with the configuration, mounted through a loop
-/// device. A mount that a killed process left is taken over.
+/// The image file that holds the pool where the machine has no file system for it: made once, grown as <see cref="ImageSize"/> allows, mounted through
+/// a loop device. A mount that a killed process left is taken over.
 /// </summary>
 /// <param name="stateDirectory">Where the image lies.</param>
 /// <param name="fileSystem"><c>btrfs</c> or <c>xfs</c>.</param>
-internal sealed class PoolImage(string stateDirectory, string fileSystem)
+/// <param name="bytesMax">What the image may grow to.</param>
+internal sealed class PoolImage(string stateDirectory, string fileSystem, long bytesMax)
 {
     public const string FileName = "pool.img";
 
@@ -16,6 +17,9 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem)
     public const string MarkerName = "pool.mounted";
 
     const long Mebibyte = 1L << 20;
+
+    /// <summary>Growing by less is not worth the calls.</summary>
+    const long GrowBytesMin = 64 * Mebibyte;
 
     /// <summary>How long the file system's own check may take before its findings are left out: it reads all metadata.</summary>
     static readonly TimeSpan CheckTimeout = TimeSpan.FromMinutes(2);
@@ -42,6 +46,8 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem)
         var (bytes, mounted) = (new FileInfo(image).Length, await StorageFacts.IsMountPointAsync(root, cancellationToken));
         if (bytes > options.PoolBytesMax)
             found.Add($"{image} has {bytes / Mebibyte} MiB, more than branching.pool-size; an image is never made smaller");
+        if (await ImageSize.ShortageAsync(image, cancellationToken) is { } shortage)
+            found.Add(shortage);
         if (!mounted && File.Exists(Path.Combine(options.StateDirectory, MarkerName)))
             found.Add($"{image} was not unmounted when the machine or the server stopped; the next start replays its log and looks at its errors");
         return found;
@@ -49,8 +55,9 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem)
 
     /// <summary>Answers null when the image is mounted on the root after the call, else why this machine cannot do that.</summary>
     /// <exception cref="StorageException">There is an image, so that going on without it would lose sight of its branches, and it cannot be mounted.</exception>
-    public async Task<string?> MountAsync(string root, long bytesMax, CancellationToken cancellationToken)
+    public async Task<string?> MountAsync(string root, CancellationToken cancellationToken)
     {
+        var allowed = await ImageSize.AllowedAsync(_image, bytesMax, cancellationToken);
         var mounted = await StorageFacts.IsMountPointAsync(root, cancellationToken);
         if (!mounted)
         {
@@ -61,10 +68,12 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem)
         }
 
         var made = !File.Exists(_image);
-        if (made && await MakeAsync(bytesMax, cancellationToken) is { } obstacle)
+        if (made && allowed < BytesMin)
+            return $"the disk of {stateDirectory} has room for an image of {allowed / Mebibyte} MiB, and it takes at least {BytesMin / Mebibyte} MiB (free some, or use another state folder).";
+        if (made && await MakeAsync(allowed, cancellationToken) is { } obstacle)
             return obstacle;
         if (!made)
-            GrowFile(bytesMax);
+            GrowFile(allowed);
         if (!mounted && await MountFileAsync(root, cancellationToken) is { } failure)
         {
             if (!made)
@@ -81,6 +90,18 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem)
         await File.WriteAllBytesAsync(_marker, [], cancellationToken);
         IsMounted = true;
         return null;
+    }
+
+    /// <summary>Makes the mounted image as large as is allowed now; answers whether that is worth more than nothing.</summary>
+    /// <exception cref="StorageException">The loop device or the file system refuses.</exception>
+    public async Task<bool> GrowAsync(string root, CancellationToken cancellationToken)
+    {
+        var bytes = new FileInfo(_image).Length;
+        if (bytes >= bytesMax || await ImageSize.AllowedAsync(_image, bytesMax, cancellationToken) is var allowed && allowed < Math.Min(bytesMax, bytes + GrowBytesMin))
+            return false;
+        GrowFile(allowed);
+        await GrowFileSystemAsync(root, loopIsOld: true, cancellationToken);
+        return true;
     }
 
     /// <summary>Unmounts; the data stays in the image.</summary>
@@ -119,15 +140,15 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem)
         return null;
     }
 
-    void GrowFile(long bytesMax)
+    void GrowFile(long allowed)
     {
         var bytes = new FileInfo(_image).Length;
         if (bytes > bytesMax)
             _warnings.Add($"The pool's image {_image} has {bytes / Mebibyte} MiB, and branching.pool-size asks for {bytesMax / Mebibyte} MiB. An image is never made smaller; it stays as it is.");
-        if (bytes >= bytesMax)
+        if (bytes >= allowed)
             return;
         using var file = new FileStream(_image, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
-        file.SetLength(bytesMax);
+        file.SetLength(allowed);
     }
 
     async Task<string?> MountFileAsync(string root, CancellationToken cancellationToken)

@@ -11,15 +11,15 @@ internal static class StorageCommand
 
     /// <param name="what">Completes "Cannot …" in the message.</param>
     /// <exception cref="StorageException">The program failed.</exception>
-    public static async Task RunAsync(string what, string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken)
+    public static async Task RunAsync(string what, string program, IReadOnlyList<string> arguments, CancellationToken cancellationToken) =>
+        EnsureSucceeded(what, await ChildProcesses.RunAsync(new ChildProcessSpec(program, arguments), cancellationToken));
+
+    /// <param name="what">Completes "Cannot …" in the message.</param>
+    /// <exception cref="StorageException">The program failed.</exception>
+    public static void EnsureSucceeded(string what, ChildProcessResult result)
     {
-        var result = await ChildProcesses.RunAsync(new ChildProcessSpec(program, arguments), cancellationToken);
         if (!result.Succeeded)
-        {
-            throw new StorageException(
-                $"Cannot {what}: {result.StandardError.Trim()}",
-                isFull: SaysFull(result.StandardError));
-        }
+            throw new StorageException($"Cannot {what}: {result.StandardError.Trim()}", isFull: SaysFull(result.StandardError));
     }
 
     /// <summary>Whether a program's or the kernel's words say that no space is left; <c>zfs</c> has words of its own.</summary>

@@ -21,8 +21,8 @@ internal static class ZfsDataset
         if (await PropertyAsync("mountpoint", dataset, cancellationToken) is not { } found)
         {
             Directory.CreateDirectory(mountPoint);
-            await StorageCommand.RunAsync(
-                $"make the dataset {dataset} (branching.pool names one in an imported ZFS pool)", "zfs",
+            await ZfsCommand.RunAsync(
+                $"make the dataset {dataset} (branching.pool names one in an imported ZFS pool)",
                 ["create", "-p", .. Options([$"mountpoint={mountPoint}", $"{OwnerProperty}={options.StateDirectory}", .. Properties]), dataset], cancellationToken);
         }
         else
@@ -38,8 +38,8 @@ internal static class ZfsDataset
                 await SetAsync(dataset, property, cancellationToken);
         }
 
-        foreach (var folder in new[] { "seeds", "branches" })
-            await StorageCommand.RunAsync($"make the dataset {dataset}/{folder}", "zfs", ["create", "-p", $"{dataset}/{folder}"], cancellationToken);
+        foreach (var folder in Pool.VolumeFolders)
+            await ZfsCommand.RunAsync($"make the dataset {dataset}/{folder}", ["create", "-p", $"{dataset}/{folder}"], cancellationToken);
         await SweepAsync(dataset, cancellationToken);
         return mountPoint;
     }
@@ -49,24 +49,24 @@ internal static class ZfsDataset
     {
         if (!StorageFacts.Has("zfs") || await PropertyAsync(OwnerProperty, dataset, cancellationToken) != options.StateDirectory)
             return;
-        foreach (var child in new[] { "branches", "seeds", MainKeeper.Volume })
+        foreach (var child in Pool.VolumeFolders.Append(MainKeeper.Volume))
         {
             // -R takes the clones of a volume's snapshots along, which are all volumes of this dataset.
             if (await PropertyAsync("type", $"{dataset}/{child}", cancellationToken) is not null)
-                await StorageCommand.RunAsync($"remove {dataset}/{child}", "zfs", ["destroy", "-R", $"{dataset}/{child}"], cancellationToken);
+                await ZfsCommand.RunAsync($"remove {dataset}/{child}", ["destroy", "-R", $"{dataset}/{child}"], cancellationToken);
         }
 
         // A dataset that holds more than ours stays, and then belongs to nobody.
-        var removed = await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", ["destroy", dataset]), cancellationToken);
+        var removed = await ZfsCommand.TryAsync(["destroy", dataset], cancellationToken);
         if (!removed.Succeeded)
-            await StorageCommand.RunAsync($"give back {dataset}", "zfs", ["inherit", OwnerProperty, dataset], cancellationToken);
+            await ZfsCommand.RunAsync($"give back {dataset}", ["inherit", OwnerProperty, dataset], cancellationToken);
     }
 
     /// <summary>A property's value; null when there is no such dataset.</summary>
     /// <exception cref="StorageException">ZFS does not answer.</exception>
     public static async Task<string?> PropertyAsync(string property, string dataset, CancellationToken cancellationToken)
     {
-        var shown = await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", ["get", "-H", "-p", "-o", "value", property, dataset]), cancellationToken);
+        var shown = await ZfsCommand.TryAsync(["get", "-H", "-p", "-o", "value", property, dataset], cancellationToken);
         if (shown.Succeeded)
             return shown.StandardOutput.Trim();
         if (shown.StandardError.Contains("does not exist", StringComparison.Ordinal))
@@ -77,7 +77,7 @@ internal static class ZfsDataset
     // After a crash a clone may not be mounted, and a snapshot not be marked for destruction; both are mended before anybody lists volumes.
     static async Task SweepAsync(string dataset, CancellationToken cancellationToken)
     {
-        var listed = await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", ["list", "-r", "-H", "-o", "name,mounted,defer_destroy", "-t", "filesystem,snapshot", dataset]), cancellationToken);
+        var listed = await ZfsCommand.TryAsync(["list", "-r", "-H", "-o", "name,mounted,defer_destroy", "-t", "filesystem,snapshot", dataset], cancellationToken);
         foreach (var line in listed.EnsureSucceeded($"zfs list {dataset}").StandardOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             if (line.Split('\t') is not [var name, var mounted, var deferred])
@@ -86,17 +86,17 @@ internal static class ZfsDataset
             {
                 // A user's own snapshot of the dataset itself is left alone.
                 if (deferred != "on" && !name.StartsWith($"{dataset}@", StringComparison.Ordinal))
-                    await StorageCommand.RunAsync($"remove the snapshot {name}", "zfs", ["destroy", "-d", name], cancellationToken);
+                    await ZfsCommand.RunAsync($"remove the snapshot {name}", ["destroy", "-d", name], cancellationToken);
             }
             else if (mounted == "no")
             {
-                await StorageCommand.RunAsync($"mount {name}", "zfs", ["mount", name], cancellationToken);
+                await ZfsCommand.RunAsync($"mount {name}", ["mount", name], cancellationToken);
             }
         }
     }
 
     static Task SetAsync(string dataset, string property, CancellationToken cancellationToken) =>
-        StorageCommand.RunAsync($"set {property} of {dataset}", "zfs", ["set", property, dataset], cancellationToken);
+        ZfsCommand.RunAsync($"set {property} of {dataset}", ["set", property, dataset], cancellationToken);
 
     static IEnumerable<string> Options(IEnumerable<string> properties) => properties.SelectMany(property => new[] { "-o", property });
 }

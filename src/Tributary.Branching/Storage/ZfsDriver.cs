@@ -9,6 +9,7 @@ namespace Tributary.Branching.Storage;
 /// Every snapshot is made for one clone, is named after it, and is marked for deferred destruction at once: ZFS drops it together with its clone.
 /// A volume that others were cloned from is deleted by promoting one of them, which then owns what both share.
 /// </para>
+/// ZFS forbids writes to a frozen volume; zfs-fuse 0.7 forbids only new and shortened files, which is no matter, since nothing is started on one.
 /// Changes are made one at a time, since a promotion moves snapshots between datasets.
 /// Source: https://openzfs.github.io/openzfs-docs/man/master/8/zfs-promote.8.html
 /// </summary>
@@ -31,7 +32,7 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
     public async Task CreateAsync(string volume, CancellationToken cancellationToken)
     {
         await DeleteAsync(volume, cancellationToken);
-        await StorageCommand.RunAsync($"make the volume {volume}", "zfs", ["create", DatasetOf(volume)], cancellationToken);
+        await ZfsCommand.RunAsync($"make the volume {volume}", ["create", DatasetOf(volume)], cancellationToken);
         PostgresUser.Own(PathOf(volume));
         File.SetUnixFileMode(PathOf(volume), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
@@ -46,12 +47,12 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
             await SnapshotAsync($"clone {source} to {copy}", snapshot, cancellationToken);
             try
             {
-                await StorageCommand.RunAsync($"clone {source} to {copy}", "zfs", ["clone", snapshot, DatasetOf(copy)], cancellationToken);
+                await ZfsCommand.RunAsync($"clone {source} to {copy}", ["clone", snapshot, DatasetOf(copy)], cancellationToken);
             }
             finally
             {
                 // With the clone made this only marks the snapshot; without it the snapshot goes at once.
-                await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", ["destroy", "-d", snapshot]), CancellationToken.None);
+                await ZfsCommand.TryAsync(["destroy", "-d", snapshot], CancellationToken.None);
             }
         }
         finally
@@ -61,7 +62,7 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
     }
 
     public Task FreezeAsync(string volume, CancellationToken cancellationToken) =>
-        StorageCommand.RunAsync($"freeze {volume}", "zfs", ["set", "readonly=on", DatasetOf(volume)], cancellationToken);
+        ZfsCommand.RunAsync($"freeze {volume}", ["set", "readonly=on", DatasetOf(volume)], cancellationToken);
 
     public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
     {
@@ -81,8 +82,7 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
     /// <summary>ZFS counts what a transaction group has written, so that the figures are some seconds old.</summary>
     public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
     {
-        var listed = await ChildProcesses.RunAsync(
-            new ChildProcessSpec("zfs", ["get", "-r", "-H", "-p", "-o", "name,property,value", "used,usedbydataset,referenced", dataset]), cancellationToken);
+        var listed = await ZfsCommand.TryAsync(["get", "-r", "-H", "-p", "-o", "name,property,value", "used,usedbydataset,referenced", dataset], cancellationToken);
         var bytes = new Dictionary<(string Dataset, string Property), long>();
         foreach (var line in listed.EnsureSucceeded($"zfs get {dataset}").StandardOutput.Split('\n'))
         {
@@ -100,12 +100,12 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
     // A snapshot of that name is what a crash has left between it and its clone.
     static async Task SnapshotAsync(string what, string snapshot, CancellationToken cancellationToken)
     {
-        var made = await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", ["snapshot", snapshot]), cancellationToken);
+        var made = await ZfsCommand.TryAsync(["snapshot", snapshot], cancellationToken);
         if (made.Succeeded)
             return;
         if (made.StandardError.Contains("already exists", StringComparison.Ordinal))
-            await StorageCommand.RunAsync(what, "zfs", ["destroy", "-d", snapshot], cancellationToken);
-        await StorageCommand.RunAsync(what, "zfs", ["snapshot", snapshot], cancellationToken);
+            await ZfsCommand.RunAsync(what, ["destroy", "-d", snapshot], cancellationToken);
+        await ZfsCommand.RunAsync(what, ["snapshot", snapshot], cancellationToken);
     }
 
     // Each promotion takes at least one snapshot away from the volume, so that the loop ends.
@@ -113,12 +113,12 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
     {
         while (true)
         {
-            var destroyed = await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", ["destroy", "-r", DatasetOf(volume)]), cancellationToken);
+            var destroyed = await ZfsCommand.TryAsync(["destroy", "-r", DatasetOf(volume)], cancellationToken);
             if (destroyed.Succeeded || destroyed.StandardError.Contains("does not exist", StringComparison.Ordinal))
                 break;
             if (!destroyed.StandardError.Contains("dependent clones", StringComparison.Ordinal) || await NewestCloneAsync(volume, cancellationToken) is not { } clone)
                 throw new StorageException($"Cannot delete {volume}: {destroyed.StandardError.Trim()}");
-            await StorageCommand.RunAsync($"delete {volume}, which {clone} was cloned from", "zfs", ["promote", clone], cancellationToken);
+            await ZfsCommand.RunAsync($"delete {volume}, which {clone} was cloned from", ["promote", clone], cancellationToken);
         }
 
         // zfs-fuse leaves the folder that the dataset was mounted on.
@@ -137,7 +137,7 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
 
     static async Task<IReadOnlyList<string>> LinesAsync(IReadOnlyList<string> arguments, CancellationToken cancellationToken)
     {
-        var result = await ChildProcesses.RunAsync(new ChildProcessSpec("zfs", arguments), cancellationToken);
+        var result = await ZfsCommand.TryAsync(arguments, cancellationToken);
         return result.StandardOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries);
     }
 }

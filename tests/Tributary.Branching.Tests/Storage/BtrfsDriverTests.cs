@@ -34,6 +34,61 @@ public sealed class BtrfsDriverTests : StorageDriverContract
     }
 
     [Fact]
+    public async Task An_image_is_as_large_as_its_disk_allows_and_grows_when_it_fills_up_and_there_is_room()
+    {
+        var disk = Path.Combine(Options.StateDirectory, "disk");
+        Directory.CreateDirectory(disk);
+        await RunAsRootAsync("mount", "-t", "tmpfs", "-o", "size=320m", "tmpfs", disk);
+        try
+        {
+            var small = await Pool.OpenAsync(Options with { StateDirectory = disk }, Token);
+            var made = small.Space().Max;
+            await RunAsRootAsync("mount", "-o", "remount,size=1g", disk);
+            var grewWhileEmpty = await small.GrowAsync(Token);
+            await small.Driver.CreateAsync("main", Token);
+            await using (var file = new FileStream(Path.Combine(small.Driver.PathOf("main"), "file"), FileMode.CreateNew))
+            {
+                await file.WriteAsync(new byte[200 << 20], Token);
+                file.Flush(flushToDisk: true);
+            }
+
+            var shortOfRoom = await PoolChecks.RunAsync(Options with { StateDirectory = disk }, Token);
+            var grew = await small.GrowAsync(Token);
+            var grewTwice = await small.GrowAsync(Token);
+            var grown = small.Space().Max;
+            await RunAsRootAsync("mount", "-o", "remount,size=400m", disk);
+            var afterOthers = await PoolChecks.RunAsync(Options with { StateDirectory = disk }, Token);
+            await small.CloseAsync();
+
+            Assert.Equal((304L << 20, false, true, false, 512L << 20), (made, grewWhileEmpty, grew, grewTwice, grown));
+            Assert.Empty(shortOfRoom);
+            Assert.Contains("when the disk is full before the pool is", Assert.Single(afterOthers), StringComparison.Ordinal);
+        }
+        finally
+        {
+            await RunAsRootAsync("umount", disk);
+        }
+    }
+
+    [Fact]
+    public async Task A_disk_without_room_for_an_image_is_an_error_that_says_so()
+    {
+        var disk = Path.Combine(Options.StateDirectory, "disk");
+        Directory.CreateDirectory(disk);
+        await RunAsRootAsync("mount", "-t", "tmpfs", "-o", "size=200m", "tmpfs", disk);
+        try
+        {
+            var refused = await Assert.ThrowsAsync<StorageException>(() => Pool.OpenAsync(Options with { StateDirectory = disk }, Token));
+
+            Assert.Contains("has room for an image of 190 MiB, and it takes at least 256 MiB", refused.Message, StringComparison.Ordinal);
+        }
+        finally
+        {
+            await RunAsRootAsync("umount", disk);
+        }
+    }
+
+    [Fact]
     public async Task An_image_that_cannot_be_mounted_is_an_error_with_what_the_check_finds_also_when_the_driver_is_chosen_by_itself()
     {
         await Pool.CloseAsync();

@@ -59,6 +59,9 @@ public abstract class StorageDriverContract : IAsyncLifetime
         return File.WriteAllTextAsync(Path.Combine(Driver.PathOf(copy) + ".unfinished", "half"), "x", Token);
     }
 
+    /// <summary>Bytes of one write that fills the pool.</summary>
+    protected virtual int FillBytes => 1 << 20;
+
     /// <summary>Checks below the folders that nothing of deleted volumes is left.</summary>
     protected virtual Task AssertNothingIsLeftAsync() => Task.CompletedTask;
 
@@ -396,31 +399,42 @@ public abstract class StorageDriverContract : IAsyncLifetime
     protected static async Task RunAsRootAsync(string program, params IReadOnlyList<string> arguments) =>
         (await ChildProcesses.RunAsync(new ChildProcessSpec(program, arguments), Token)).EnsureSucceeded($"{program} {string.Join(' ', arguments)}");
 
-    // Small files at the end take the last blocks that a large one leaves.
+    // Large blocks first, and small ones into what they leave.
     async Task FillAsync(string volume)
     {
         var block = new byte[1 << 20];
         new Random(1).NextBytes(block);
-        await using var stream = new FileStream(Path.Combine(Driver.PathOf(volume), "large"), FileMode.Create);
-        for (var i = 0; i < 2000; i++)
+        await using var stream = new FileStream(Path.Combine(Driver.PathOf(volume), "large"), FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 0);
+        try
         {
-            await stream.WriteAsync(block, Token);
-            stream.Flush(flushToDisk: true);
+            for (var i = 0; i < 2000; i++)
+            {
+                for (var start = 0; start < block.Length; start += FillBytes)
+                    await stream.WriteAsync(block.AsMemory(start, FillBytes), Token);
+                stream.Flush(flushToDisk: true);
+            }
+        }
+        catch (IOException)
+        {
+            for (var i = 0; i < 2000; i++)
+            {
+                await stream.WriteAsync(block.AsMemory(0, 4096), Token);
+                stream.Flush(flushToDisk: true);
+            }
         }
     }
 
-    // A snapshot takes next to nothing, so that a full pool may still have room for some.
+    // A snapshot takes next to nothing, and a file without blocks of its own little, so that a full pool may still have room for some. They share what fills it, so they go again.
+    int ClonesInFullPool => Driver.ClonesAreAtomic ? 5 : 200;
+
     async Task<Exception?> FirstRefusalAsync()
     {
-        for (var i = 0; i < 20; i++)
-        {
-            if (await Record.ExceptionAsync(() => Driver.CloneAsync("branches/b1", $"branches/more{i}", Token)) is { } refused)
-                return refused;
-        }
-
-        for (var i = 0; i < 20; i++)
-            await Driver.DeleteAsync($"branches/more{i}", Token);
-        return null;
+        Exception? refused = null;
+        for (var i = 0; i < ClonesInFullPool && refused is null; i++)
+            refused = await Record.ExceptionAsync(() => Driver.CloneAsync("branches/b1", $"branches/more{i}", Token));
+        foreach (var volume in Driver.List("branches").Where(volume => volume.StartsWith("branches/more", StringComparison.Ordinal)))
+            await Driver.DeleteAsync(volume, Token);
+        return refused;
     }
 
     IEnumerable<string> FilesOf(string volume) => Directory.EnumerateFileSystemEntries(Driver.PathOf(volume)).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal);

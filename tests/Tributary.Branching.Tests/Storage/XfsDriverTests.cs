@@ -62,7 +62,8 @@ public sealed class XfsDriverTests : StorageDriverContract
     [Fact]
     public async Task A_folder_that_is_named_on_an_xfs_is_used_by_itself()
     {
-        var named = Options with { PoolPath = Path.Combine(Pool.Root, "shop"), Driver = "auto" };
+        var named = Options with { StateDirectory = Path.Combine(Options.StateDirectory, "a"), PoolPath = Path.Combine(Pool.Root, "shop"), Driver = "auto" };
+        Directory.CreateDirectory(named.StateDirectory);
 
         var pool = await Pool.OpenAsync(named, Token);
 
