@@ -176,7 +176,7 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem, long b
     // What the file system's own check finds in an image that cannot be mounted, and what is to be done. The check reads and changes nothing.
     async Task<string> DiagnoseAsync(CancellationToken cancellationToken)
     {
-        var type = (await ChildProcesses.RunAsync(new ChildProcessSpec("blkid", ["--probe", "--output", "value", "--match-tag", "TYPE", _image]), cancellationToken)).StandardOutput.Trim();
+        var type = await StorageFacts.FileSystemInAsync(_image, cancellationToken);
         if (type is "btrfs" or "xfs" && type != fileSystem)
             return $"It holds {type}, and branching.driver asks for {fileSystem}. Set branching.driver to {type}, or remove the branches with 'tributary destroy' and begin anew.";
         var (program, arguments) = fileSystem == "btrfs" ? ("btrfs", new[] { "check", "--readonly", _image }) : ("xfs_repair", ["-n", _image]);

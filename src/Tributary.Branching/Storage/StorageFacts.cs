@@ -21,6 +21,13 @@ internal static class StorageFacts
         return result.EnsureSucceeded($"stat {path}").StandardOutput.Trim();
     }
 
+    /// <summary>The type of the file system inside an image file, for example <c>btrfs</c>; <c>nothing known</c> when there is none.</summary>
+    public static async Task<string> FileSystemInAsync(string image, CancellationToken cancellationToken)
+    {
+        var probed = await ChildProcesses.RunAsync(new ChildProcessSpec("blkid", ["--probe", "--output", "value", "--match-tag", "TYPE", image]), cancellationToken);
+        return probed.StandardOutput.Trim() is { Length: > 0 } type ? type : "nothing known";
+    }
+
     /// <summary>Whether two files in a folder can share blocks; an XFS of before 2018 cannot. It is tried with two small files.</summary>
     public static async Task<bool> CanReflinkAsync(string folder, CancellationToken cancellationToken)
     {

@@ -30,8 +30,9 @@ public static class Doctor
     {
         const string Name = "pool";
         var faults = await PoolChecks.RunAsync(branching, cancellationToken);
+        var description = await PoolChecks.DescribeAsync(branching, cancellationToken);
         return faults.Count == 0
-            ? new DoctorCheck(Name, CheckOutcome.Ok, $"no fault is known of {branching.PoolPath ?? Path.Combine(branching.StateDirectory, "pool")}")
-            : new DoctorCheck(Name, CheckOutcome.Warning, string.Join("; ", faults), "do what is said above, or choose another place with 'branching.pool'");
+            ? new DoctorCheck(Name, CheckOutcome.Ok, description ?? "no fault is known")
+            : new DoctorCheck(Name, CheckOutcome.Warning, string.Join("; ", faults.Prepend(description).OfType<string>()), "do what is said above, or choose another place with 'branching.pool'");
     }
 }
