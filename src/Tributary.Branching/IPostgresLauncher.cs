@@ -25,6 +25,13 @@ public interface IRunningPostgres : IAsyncDisposable
     /// <summary>Replaces the lines of its <c>postgresql.conf</c>, which it reads when it is told to reload and at its next start.</summary>
     Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Runs an action while no process of the server runs: its files then are as a crash would leave them, and stay so until the action ends.
+    /// Sessions wait meanwhile and go on as if nothing had been, so the action must ask the server nothing.
+    /// </summary>
+    /// <exception cref="ChildProcessException">It did not come to a stop; the action was not run.</exception>
+    Task RunFrozenAsync(Func<CancellationToken, Task> action, CancellationToken cancellationToken);
+
     /// <summary>Stops it with a checkpoint, cutting its sessions: a fast shutdown. Kills it when that takes too long.</summary>
     Task StopAsync(CancellationToken cancellationToken);
 }

@@ -124,7 +124,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// Runs a clone of the branch's data, which then holds every commit that the branch has acknowledged. Nobody starts or stops the server
     /// meanwhile.
     /// </summary>
-    /// <param name="atomic">The clone is one moment of the data; else the server is stopped for it.</param>
+    /// <param name="atomic">The clone is one moment of the data; else the server stands still for it, and its sessions wait.</param>
     /// <returns>Why it cannot be cloned now; null when it was.</returns>
     public async Task<BranchError?> ForkAsync(bool atomic, Func<CancellationToken, Task> clone, CancellationToken cancellationToken)
     {
@@ -135,12 +135,10 @@ internal sealed class BranchCompute : IAsyncDisposable
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
             if (_running is { Exited.IsCompleted: false } running)
             {
-                if (!atomic && Leases > 0)
-                    return new BranchError(BranchErrorKind.NotReady, $"The storage clones only what nobody uses, and the branch {Name} has {Leases} connections; close them and try again.");
-                if (!atomic)
-                    await StopAsync(running, cancellationToken);
-                else if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+                if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
                     return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
+                await (atomic ? clone(cancellationToken) : running.RunFrozenAsync(clone, cancellationToken));
+                return null;
             }
 
             await clone(cancellationToken);

@@ -42,6 +42,9 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
 
     public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => folder.WriteSettingsAsync(settings, cancellationToken);
 
+    public Task RunFrozenAsync(Func<CancellationToken, Task> action, CancellationToken cancellationToken) =>
+        ServerProcessId() is { } server ? ProcessFreezer.RunAsync(server, action, time, cancellationToken) : action(cancellationToken);
+
     public async Task StopAsync(CancellationToken cancellationToken)
     {
         if (ServerProcessId() is { } server)

@@ -65,9 +65,6 @@ internal sealed class PhysicalFollower(
             await _lock.WaitAsync(cancellationToken);
             try
             {
-                // A quiesced main has been stopped on purpose and is started again by the one who stopped it.
-                if (running is not null && !ReferenceEquals(running, _running))
-                    continue;
                 Log.MainEnded(logger, pause.TotalSeconds);
                 await Task.Delay(pause, time, cancellationToken);
                 pause = TimeSpan.FromSeconds(Math.Min(60, pause.TotalSeconds * 2));
@@ -120,29 +117,16 @@ internal sealed class PhysicalFollower(
         return true;
     }
 
-    /// <summary>Runs a clone of main's data; a driver whose clones are not atomic gets main stopped meanwhile.</summary>
+    /// <summary>Clones main's data as of one moment; where the driver's clones are not atomic, main stands still meanwhile.</summary>
     public async Task CloneAsync(string copy, CancellationToken cancellationToken)
     {
         await _lock.WaitAsync(cancellationToken);
         try
         {
-            if (storage.ClonesAreAtomic)
-            {
+            if (storage.ClonesAreAtomic || _running is not { } running)
                 await storage.CloneAsync(Volume, copy, cancellationToken);
-                return;
-            }
-
-            if (_running is { } running)
-                await running.StopAsync(cancellationToken);
-            await DropAsync();
-            try
-            {
-                await storage.CloneAsync(Volume, copy, cancellationToken);
-            }
-            finally
-            {
-                await StartAsync(cancellationToken);
-            }
+            else
+                await running.RunFrozenAsync(token => storage.CloneAsync(Volume, copy, token), cancellationToken);
         }
         finally
         {
@@ -178,7 +162,9 @@ internal sealed class PhysicalFollower(
         {
             if (time.GetElapsedTime(waited) > options.StartTimeout)
                 throw new ChildProcessException($"Another Postgres (process {pid}) still runs on {storage.PathOf(Volume)}; stop it and start again.");
-            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "QUIT", $"{pid}"]), cancellationToken);
+            // One that was frozen for a clone when its Tributary was killed hears no signal before it goes on.
+            foreach (var signal in new[] { "QUIT", "CONT" })
+                await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{pid}"]), cancellationToken);
             await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
         }
     }
