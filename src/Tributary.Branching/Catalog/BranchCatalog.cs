@@ -14,6 +14,7 @@ internal sealed class BranchCatalog : IDisposable
         CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS seeds (
             id TEXT PRIMARY KEY, state TEXT NOT NULL, lsn TEXT NOT NULL, data_time TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS bases (id TEXT PRIMARY KEY, log_from TEXT NOT NULL, lsn TEXT NOT NULL, data_time TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS branches (
             id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, seed_id TEXT NOT NULL,
             lsn TEXT NOT NULL, data_time TEXT NOT NULL, created_at TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 1,
@@ -104,6 +105,16 @@ internal sealed class BranchCatalog : IDisposable
         Execute("INSERT OR REPLACE INTO seeds VALUES ($1, 'Ready', $2, $3)", seed.Id, seed.Lsn.ToString(), Text(seed.DataTime));
 
     public void RemoveSeed(string id) => Execute("DELETE FROM seeds WHERE id = $1", id);
+
+    /// <summary>Base images that are complete.</summary>
+    public IReadOnlyList<BaseImage> Bases() => Query(
+        "SELECT id, log_from, lsn, data_time FROM bases ORDER BY id",
+        row => new BaseImage(row.GetString(0), Lsn.Parse(row.GetString(1)), Lsn.Parse(row.GetString(2)), Time(row.GetString(3))));
+
+    public void AddBase(BaseImage image) =>
+        Execute("INSERT OR REPLACE INTO bases VALUES ($1, $2, $3, $4)", image.Id, image.LogFrom.ToString(), image.Lsn.ToString(), Text(image.DataTime));
+
+    public void RemoveBase(string id) => Execute("DELETE FROM bases WHERE id = $1", id);
 
     public void Dispose() => _connection.Dispose();
 
