@@ -87,7 +87,8 @@ public static class BranchingRemoval
             return;
         if (options.PoolPath is null && await SucceedsAsync("mountpoint", ["-q", root], cancellationToken))
             await StorageCommand.RunAsync($"unmount {root}; end what still uses it (fuser -vm {root})", "umount", [root], cancellationToken);
-        IStorageDriver subvolumes = new BtrfsDriver(root), folders = new CopyDriver(root);
+        var subvolumes = new BtrfsDriver(root);
+        IStorageDriver folders = new CopyDriver(root);
         foreach (var volume in Pool.VolumeFolders.SelectMany(subvolumes.List).Concat(Pool.VolumesBeside))
             await (await IsSubvolumeAsync(subvolumes.PathOf(volume), cancellationToken) ? subvolumes : folders).DeleteAsync(volume, cancellationToken);
         if (options.PoolPath is not null)

@@ -26,11 +26,11 @@ public interface IRunningPostgres : IAsyncDisposable
     Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Holds all of its processes still until disposed. Its files then are what a kill at that moment would leave, which its recovery is made
-    /// for, and they do not change; clients wait and notice nothing else. Does nothing when the server has ended.
+    /// Runs an action while no process of the server runs: its files then are as a crash would leave them, and stay so until the action ends.
+    /// Sessions wait meanwhile and go on as if nothing had been, so the action must ask the server nothing.
     /// </summary>
-    /// <exception cref="ChildProcessException">A process did not stand still in time; all of them go on.</exception>
-    Task<IAsyncDisposable> PauseAsync(CancellationToken cancellationToken);
+    /// <exception cref="ChildProcessException">It did not come to a stop; the action was not run.</exception>
+    Task RunFrozenAsync(Func<CancellationToken, Task> action, CancellationToken cancellationToken);
 
     /// <summary>Stops it with a checkpoint, cutting its sessions: a fast shutdown. Kills it when that takes too long.</summary>
     Task StopAsync(CancellationToken cancellationToken);

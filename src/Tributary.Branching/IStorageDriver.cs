@@ -9,7 +9,7 @@ public interface IStorageDriver
     /// <summary>The name in the configuration.</summary>
     string Name { get; }
 
-    /// <summary>Whether a clone of a running server's directory is one moment of it; else the server must be held still or stopped for the clone.</summary>
+    /// <summary>Whether a clone of a running server's directory is one moment of it; else the server must be frozen or stopped for the clone.</summary>
     bool ClonesAreAtomic { get; }
 
     string PathOf(string volume);

@@ -124,7 +124,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// Runs a clone of the branch's data, which then holds every commit that the branch has acknowledged. Nobody starts or stops the server
     /// meanwhile.
     /// </summary>
-    /// <param name="atomic">The clone is one moment of the data; else the server is held still for it.</param>
+    /// <param name="atomic">The clone is one moment of the data; else the server stands still for it, and its sessions wait.</param>
     /// <returns>Why it cannot be cloned now; null when it was.</returns>
     public async Task<BranchError?> ForkAsync(bool atomic, Func<CancellationToken, Task> clone, CancellationToken cancellationToken)
     {
@@ -137,15 +137,12 @@ internal sealed class BranchCompute : IAsyncDisposable
             {
                 if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
                     return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
+                await (atomic ? clone(cancellationToken) : running.RunFrozenAsync(clone, cancellationToken));
+                return null;
             }
 
-            await using (await PauseForCloneAsync(atomic, cancellationToken))
-                await clone(cancellationToken);
+            await clone(cancellationToken);
             return null;
-        }
-        catch (ChildProcessException exception)
-        {
-            return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be held still for the fork. {exception.Message}");
         }
         finally
         {
@@ -193,10 +190,6 @@ internal sealed class BranchCompute : IAsyncDisposable
 
         await _watch;
     }
-
-    // Null where nothing has to be held still.
-    async Task<IAsyncDisposable?> PauseForCloneAsync(bool atomic, CancellationToken cancellationToken) =>
-        atomic || _running is not { } running ? null : await running.PauseAsync(cancellationToken);
 
     // Called under the lock.
     async Task StopAsync(IRunningPostgres running, CancellationToken cancellationToken)

@@ -28,32 +28,36 @@ internal static class ProcessTree
         }
     }
 
-    /// <summary>A process and all its living descendants.</summary>
-    public static IEnumerable<int> Of(int processId) => Children(processId).SelectMany(Of).Prepend(processId);
-
-    /// <summary>Whether a process may still do something: it is neither stopped by a signal (T) nor ended (Z, X, or no such process).</summary>
-    public static bool IsGoing(int processId)
-    {
-        try
-        {
-            var text = File.ReadAllText($"/proc/{processId}/stat");
-            return text[text.LastIndexOf(')') + 2] is not ('T' or 't' or 'Z' or 'X');
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
-
+    /// <summary>The children that any thread of the process has started; the first thread's come first.</summary>
     public static IReadOnlyList<int> Children(int processId)
     {
         try
         {
-            return [.. File.ReadAllText($"/proc/{processId}/task/{processId}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(child => int.Parse(child, CultureInfo.InvariantCulture))];
+            return
+            [
+                .. Directory.EnumerateDirectories($"/proc/{processId}/task").OrderBy(thread => int.Parse(Path.GetFileName(thread), CultureInfo.InvariantCulture))
+                    .SelectMany(thread => File.ReadAllText($"{thread}/children").Split(' ', StringSplitOptions.RemoveEmptyEntries))
+                    .Select(child => int.Parse(child, CultureInfo.InvariantCulture)),
+            ];
         }
         catch (IOException)
         {
             return [];
+        }
+    }
+
+    /// <summary>Whether each thread of the process is stopped or has ended.</summary>
+    public static bool IsStill(int processId)
+    {
+        try
+        {
+            // The state is the letter after the name in parentheses (proc(5)): T is stopped, Z has ended and waits for its parent, X is going.
+            return Directory.EnumerateDirectories($"/proc/{processId}/task").Select(thread => File.ReadAllText($"{thread}/stat"))
+                .All(text => text[text.LastIndexOf(')') + 2] is 'T' or 'Z' or 'X');
+        }
+        catch (IOException)
+        {
+            return !Directory.Exists($"/proc/{processId}");
         }
     }
 }

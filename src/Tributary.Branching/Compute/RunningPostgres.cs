@@ -42,8 +42,8 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
 
     public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => folder.WriteSettingsAsync(settings, cancellationToken);
 
-    public async Task<IAsyncDisposable> PauseAsync(CancellationToken cancellationToken) =>
-        await PausedProcesses.PauseAsync(ServerProcessId(), time, cancellationToken);
+    public Task RunFrozenAsync(Func<CancellationToken, Task> action, CancellationToken cancellationToken) =>
+        ServerProcessId() is { } server ? ProcessFreezer.RunAsync(server, action, time, cancellationToken) : action(cancellationToken);
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {

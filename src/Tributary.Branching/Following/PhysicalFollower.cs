@@ -117,17 +117,16 @@ internal sealed class PhysicalFollower(
         return true;
     }
 
-    /// <summary>
-    /// Runs a clone of main's data, which is a crash image of one moment: a driver whose clones are not atomic gets main held still meanwhile.
-    /// Production waits for a standby that does not answer as long as its wal_sender_timeout says, and main then connects anew.
-    /// </summary>
+    /// <summary>Clones main's data as of one moment; where the driver's clones are not atomic, main stands still meanwhile.</summary>
     public async Task CloneAsync(string copy, CancellationToken cancellationToken)
     {
         await _lock.WaitAsync(cancellationToken);
         try
         {
-            await using (storage.ClonesAreAtomic || _running is not { } running ? null : await running.PauseAsync(cancellationToken))
+            if (storage.ClonesAreAtomic || _running is not { } running)
                 await storage.CloneAsync(Volume, copy, cancellationToken);
+            else
+                await running.RunFrozenAsync(token => storage.CloneAsync(Volume, copy, token), cancellationToken);
         }
         finally
         {
@@ -154,8 +153,7 @@ internal sealed class PhysicalFollower(
     }
 
     // A main whose Tributary was killed has received its own signal to end; a slow one is waited for, since two servers on one
-    // data directory would destroy it. Postgres itself refuses that too. One that was held still for a clone meets its signal when it goes on; its
-    // children, which are held too, it kills 5 s later (SIGKILL_CHILDREN_AFTER_SECS in src/backend/postmaster/postmaster.c).
+    // data directory would destroy it. Postgres itself refuses that too.
     async Task EndOrphanAsync(CancellationToken cancellationToken)
     {
         var pidFile = Path.Combine(storage.PathOf(Volume), "postmaster.pid");
@@ -164,8 +162,9 @@ internal sealed class PhysicalFollower(
         {
             if (time.GetElapsedTime(waited) > options.StartTimeout)
                 throw new ChildProcessException($"Another Postgres (process {pid}) still runs on {storage.PathOf(Volume)}; stop it and start again.");
-            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "QUIT", $"{pid}"]), cancellationToken);
-            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "CONT", $"{pid}"]), cancellationToken);
+            // One that was frozen for a clone when its Tributary was killed hears no signal before it goes on.
+            foreach (var signal in new[] { "QUIT", "CONT" })
+                await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{pid}"]), cancellationToken);
             await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
         }
     }

@@ -72,6 +72,7 @@ internal sealed class Pool
     /// <summary>Unmounts the image; the data stays in it.</summary>
     public async Task CloseAsync()
     {
+        (Driver as IDisposable)?.Dispose();
         if (_image is null)
             return;
         await _image.UnmountAsync(Root);

@@ -4,7 +4,7 @@ namespace Tributary.Branching.Storage;
 
 /// <summary>
 /// Volumes are plain folders on an XFS with reflink; a clone is a new set of files that share every block with the old ones.
-/// A file is cloned at one moment, a folder is not: the server on the source must be held still for the clone. Nothing is forbidden for a frozen
+/// A file is cloned at one moment, a folder is not: the server on the source must stand still for the clone. Nothing is forbidden for a frozen
 /// volume either, since only clones of it are ever started.
 /// Source: https://man7.org/linux/man-pages/man2/ioctl_ficlone.2.html
 /// </summary>

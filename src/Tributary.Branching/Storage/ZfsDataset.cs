@@ -1,5 +1,3 @@
-using Tributary.Postgres.Programs;
-
 namespace Tributary.Branching.Storage;
 
 /// <summary>The dataset that holds the volumes of one state folder: made or taken over, mounted, and rid of what a crash has left.</summary>

@@ -15,7 +15,7 @@ namespace Tributary.Branching.Storage;
 /// </summary>
 /// <param name="dataset">The dataset that holds all volumes, for example <c>tank/tributary</c>.</param>
 /// <param name="root">Where it is mounted; the volumes' datasets are mounted below by inheritance.</param>
-internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
+internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver, IDisposable
 {
     readonly SemaphoreSlim _changes = new(1);
     long _usedBytes;
@@ -76,6 +76,8 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver
             _changes.Release();
         }
     }
+
+    public void Dispose() => _changes.Dispose();
 
     public IReadOnlyList<string> List(string folder) => StorageCommand.ListFolder(root, folder);
 

@@ -1,6 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
-using Npgsql;
 using Tributary.Branching.Compute;
 using Tributary.Postgres.Programs;
 using Tributary.Testing;
@@ -8,8 +6,8 @@ using static Tributary.Branching.Tests.BranchingFixture;
 
 namespace Tributary.Branching.Tests;
 
-/// <summary>Clones of running servers by drivers that clone file by file, and so need the server held still.</summary>
-public sealed class PausedCloneTests
+/// <summary>Main under drivers that clone file by file, and so hold it still for each clone.</summary>
+public sealed class FrozenMainTests
 {
     const string Transfer = """
         WITH pair AS MATERIALIZED (SELECT 1 + (random() * 400)::int AS payer, 500 + (random() * 400)::int AS payee)
@@ -51,63 +49,7 @@ public sealed class PausedCloneTests
     }
 
     [Fact]
-    public async Task A_paused_server_changes_no_file_and_goes_on_afterwards()
-    {
-        await using var fixture = New("copy");
-        await fixture.InitializeAsync();
-        var main = Path.Combine(fixture.Options.StateDirectory, "pool", "main");
-        await ExecuteAsync(fixture.Production.ConnectionString("bank"), "CREATE TABLE journal (line text)");
-        await using var load = new Load(() => ExecuteAsync(fixture.Production.ConnectionString("bank"), Transfer));
-        await load.MoreAsync();
-
-        byte[] before, after;
-        await using (await PausedProcesses.PauseAsync(MainProcess(fixture), TimeProvider.System, Token))
-        {
-            Assert.DoesNotContain(ProcessTree.Of(MainProcess(fixture)), ProcessTree.IsGoing);
-            before = ChecksumOf(main);
-            await load.MoreAsync();
-            after = ChecksumOf(main);
-        }
-
-        Assert.Equal(before, after);
-        await fixture.FreshSeedAsync();
-        Assert.NotEqual(before, ChecksumOf(main));
-    }
-
-    [Fact]
-    public async Task A_fork_of_a_branch_in_use_cuts_nobody_off_and_holds_what_was_committed()
-    {
-        await using var fixture = New("copy");
-        await fixture.InitializeAsync();
-        var parent = await fixture.CreateAsync("busy", BranchOrigin.Seed);
-        await using var lease = await fixture.ConnectAsync(parent);
-        await ExecuteAsync(ConnectionString(lease), "CREATE TABLE journal (line text)");
-        await using var session = new NpgsqlConnection(ConnectionString(lease));
-        await session.OpenAsync(Token);
-        await using var transaction = await session.BeginTransactionAsync(Token);
-        await using (var command = new NpgsqlCommand("INSERT INTO journal VALUES ('open')", session, transaction))
-            await command.ExecuteNonQueryAsync(Token);
-        await using var load = new Load(() => ExecuteAsync(ConnectionString(lease), Transfer));
-        for (var i = 0; i < 5; i++)
-        {
-            await load.MoreAsync();
-            var committed = (long)(await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM journal"))!;
-
-            var made = await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse($"fork{i}"), BranchOrigin.Branch) { Parent = parent.Name.ToString() }, Token);
-
-            Assert.True(made.Succeeded, made.Error?.Message);
-            await using var forked = await fixture.ConnectAsync(made.Value);
-            Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(forked), "SELECT sum(balance) FROM accounts"));
-            Assert.InRange((long)(await ScalarAsync(ConnectionString(forked), "SELECT count(*) FROM journal"))!, committed, long.MaxValue);
-            Assert.Equal(0L, await ScalarAsync(ConnectionString(forked), "SELECT count(*) FROM journal WHERE line = 'open'"));
-        }
-
-        await transaction.CommitAsync(Token);
-        Assert.Equal(1L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM journal WHERE line = 'open'"));
-    }
-
-    [Fact]
-    public async Task A_main_that_a_crash_has_left_paused_is_ended_by_the_next_start()
+    public async Task A_main_that_a_crash_has_left_frozen_is_ended_by_the_next_start()
     {
         var fixture = New("copy");
         await fixture.InitializeAsync();
@@ -120,7 +62,8 @@ public sealed class PausedCloneTests
             new ChildProcessSpec(PostgresInstallation.FindNewest().Program("postgres"), ["-D", main, "-k", sockets, "-c", "listen_addresses=", "-c", $"hba_file={sockets}/hba"])
             { AsPostgresUser = true, ParentDeathSignal = "KILL", LogFile = Path.Combine(sockets, "log") }, Token);
         await UntilAsync(() => orphan.HasExited || File.Exists(Path.Combine(sockets, ".s.PGSQL.5432")), () => $"no server; see {sockets}/log");
-        await PausedProcesses.PauseAsync(MainProcess(fixture), TimeProvider.System, Token);
+        foreach (var process in ProcessTree.Children(orphan.Id).Prepend(orphan.Id))
+            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "STOP", $"{process}"]), Token);
 
         await using var next = New("copy");
         await next.TakeOverAsync(fixture);
@@ -138,19 +81,6 @@ public sealed class PausedCloneTests
 
     static int MainProcess(BranchingFixture fixture) =>
         int.Parse(File.ReadLines(Path.Combine(fixture.Options.StateDirectory, "pool", "main", "postmaster.pid")).First(), CultureInfo.InvariantCulture);
-
-    static byte[] ChecksumOf(string folder)
-    {
-        using var sum = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        foreach (var file in Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
-        {
-            sum.AppendData(System.Text.Encoding.UTF8.GetBytes(file));
-            using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-            sum.AppendData(SHA256.HashData(stream));
-        }
-
-        return sum.GetHashAndReset();
-    }
 
     /// <summary>One writer that goes on until it is disposed, which throws what has ended it before.</summary>
     sealed class Load : IAsyncDisposable
