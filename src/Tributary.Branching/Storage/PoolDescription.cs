@@ -1,4 +1,4 @@
-using Tributary.Postgres.Programs;
+using System.Globalization;
 
 namespace Tributary.Branching.Storage;
 
@@ -66,7 +66,7 @@ internal static class PoolDescription
         return path;
     }
 
-    static long Number(string? text) => long.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : 0;
+    static long Number(string? text) => long.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
     static string Size(long bytes) => bytes >= 1L << 30 ? $"{(double)bytes / (1L << 30):0.0} GiB" : $"{bytes >> 20} MiB";
 }
