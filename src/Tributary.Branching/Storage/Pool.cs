@@ -9,8 +9,11 @@ internal sealed class Pool
     /// <summary>In a folder that the configuration names: the state folder that it belongs to.</summary>
     const string OwnerName = ".tributary-state";
 
-    /// <summary>The folders that volumes lie in; main alone lies beside them.</summary>
-    public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder];
+    /// <summary>The folders that volumes lie in.</summary>
+    public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder, BaseImage.Folder];
+
+    /// <summary>The volumes beside those folders.</summary>
+    public static readonly string[] SingleVolumes = [MainKeeper.Volume, "archive"];
 
     /// <summary>An image grows when less than a quarter of it is free: it is never made smaller, so not before it has to, and not so late that a branch is refused.</summary>
     const int GrowBelowPart = 4;
