@@ -74,12 +74,12 @@ static class ConnectCommand
             return End(response, CodeOf(found));
 
         // Step 3: write the configuration.
-        var text = ConfigurationWriter.Text(found.Configuration, found.Proposal, plan.SourceText);
+        var text = ConfigurationWriter.Text(found.Configuration, found.Proposal, plan.SourceText, plan.File);
         if (!TryReadBack(parse, plan, text, out var configuration))
             return ExitCodes.Usage;
         if (parse.GetValue(DryRun))
         {
-            response = response with { Content = ConfigurationWriter.Text(found.Configuration, found.Proposal, plan.ShownSourceText) };
+            response = response with { Content = ConfigurationWriter.Text(found.Configuration, found.Proposal, plan.ShownSourceText, plan.File) };
             if (!json)
                 output.Write($"\n{response.Content}");
             return End(response, ExitCodes.Ok);

@@ -1,4 +1,5 @@
 using Tributary.Contracts;
+using Tributary.Server;
 
 namespace Tributary.Cli.Output;
 
@@ -36,8 +37,11 @@ static class ConnectText
 
         output.WriteLine($"the server runs in the background, pid {status.ProcessId}, and logs to {response.Log}");
         output.WriteLine($"branches are reached at {status.Gateway.Host}:{status.Gateway.Port}:");
-        output.WriteLine("  tributary branch create first");
-        output.WriteLine("  tributary branch connect first");
-        output.WriteLine($"tributary down stops the server; tributary up --detach -c {response.File} starts it again; tributary destroy -c {response.File} removes all of it");
+        // Commands find the server by a configuration in the folder where they run, or by the default state folder.
+        var isFound = response.File == Path.GetFullPath("tributary.yaml") || status.StateDirectory == TributaryConfiguration.DefaultStateDirectory();
+        var configuration = isFound ? "" : $" -c {response.File}";
+        output.WriteLine($"  tributary branch create first{configuration}");
+        output.WriteLine($"  tributary branch connect first{configuration}");
+        output.WriteLine($"tributary down{configuration} stops the server; tributary up --detach -c {response.File} starts it again; tributary destroy -c {response.File} removes all of it");
     }
 }

@@ -9,12 +9,13 @@ public static class ConfigurationWriter
     /// <param name="configuration">With branching.</param>
     /// <param name="proposal">Its reasons are told above the section that they decide.</param>
     /// <param name="sourceUrl">Production's URL as it is to be read: with its password, or a reference to the environment.</param>
-    public static string Text(TributaryConfiguration configuration, FollowingProposalResponse proposal, string sourceUrl)
+    /// <param name="path">Where the file is to be; told in it.</param>
+    public static string Text(TributaryConfiguration configuration, FollowingProposalResponse proposal, string sourceUrl, string path)
     {
         var branching = configuration.Branching ?? throw new ArgumentException("A configuration without branching has nothing to explain.", nameof(configuration));
         var text = new StringBuilder();
         text.Append("# Tributary's configuration, written by 'tributary connect'. Every key: docs/tributary.schema.json\n");
-        text.Append("# Start it: tributary up --detach -c FILE    Stop it: tributary down    Remove all of it: tributary destroy -c FILE\n\n");
+        text.Append($"# Start it: tributary up --detach -c {path}\n# Stop it: tributary down -c {path}\n# Remove all of it: tributary destroy -c {path}\n\n");
         text.Append("# Everything that Tributary keeps here: the pool with main and the branches, the catalog, keys, the API's socket, the log.\n");
         text.Append($"state: {Quoted(configuration.StateDirectory)}\n\n");
         text.Append("# Production. It is read and never written. A URL that must not be in this file can be in one of its own ('url-file'),\n");

@@ -19,7 +19,7 @@ static class SourceChecks
         new DoctorCheck(ProductionReader.CheckName, CheckOutcome.Ok, $"{configuration.Source} answers, PostgreSQL {facts.Version}"),
         Primary(facts.IsStandby),
         WalLevel(facts.WalLevel, configuration.Streams.Count > 0),
-        Replication(configuration.Source, facts.MayReplicate),
+        Replication(configuration.Source, facts),
         FreeSlots(facts.FreeSlots, configuration, facts.Slots),
         FreeSenders(facts.FreeSenders, configuration),
         .. configuration.Branching is null ? [] : CopyChecks.Judge(facts, machine, configuration.Source),
@@ -37,8 +37,8 @@ static class SourceChecks
             serves ? null : "on production: ALTER SYSTEM SET wal_level = 'logical'; then restart its server");
     }
 
-    static DoctorCheck Replication(PostgresUrl source, bool allowed) => allowed
-        ? new DoctorCheck("replication right", CheckOutcome.Ok, $"{source.User} may replicate")
+    static DoctorCheck Replication(PostgresUrl source, ProductionFacts facts) => facts.MayReplicate
+        ? new DoctorCheck("replication right", CheckOutcome.Ok, $"{source.User} may replicate{(facts.IsSuperuser ? ", as a superuser" : "")}")
         : new DoctorCheck("replication right", CheckOutcome.Failed, $"{source.User} may not replicate", $"on production, as a superuser: ALTER ROLE {SqlQuoting.Identifier(source.User)} REPLICATION;");
 
     static DoctorCheck FreeSlots(int free, TributaryConfiguration configuration, IReadOnlyCollection<string> existing)
