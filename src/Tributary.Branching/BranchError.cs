@@ -11,6 +11,12 @@ public enum BranchErrorKind
     /// <summary>Main has not caught up yet, or no seed is ready.</summary>
     NotReady,
     LimitReached,
+
+    /// <summary>What was asked for cannot be, whatever the state.</summary>
+    InvalidRequest,
+
+    /// <summary>A person has protected the branch against this.</summary>
+    Protected,
     PoolFull,
     StorageFailed,
 

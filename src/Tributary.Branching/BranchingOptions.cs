@@ -53,6 +53,21 @@ public sealed record BranchingOptions
     /// <summary>Branches at once. Default 1,000: what one directory and one catalog page list in a blink.</summary>
     public int BranchesMax { get; init; } = 1000;
 
+    /// <summary>Branches of one owner at once; null, the default, is no limit of its own.</summary>
+    public int? BranchesPerOwnerMax { get; init; }
+
+    /// <summary>
+    /// What one branch may take in the pool by itself, in bytes, measured every few seconds while it runs; beyond it the branch is stopped and
+    /// refuses clients until it is reset or the limit is raised. Null, the default, is no limit but the pool's.
+    /// </summary>
+    public long? BranchBytesMax { get; init; }
+
+    /// <summary>How long a deleted branch can be restored; 0 keeps none. Default 1 h: long enough to notice a mistake.</summary>
+    public TimeSpan RestoreGrace { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Deleted branches that are kept at once, whatever their grace period: what CI deletes by the thousand is not missed. Default 100.</summary>
+    public int DeletedKeptMax { get; init; } = 100;
+
     /// <summary>Branches whose Postgres runs at once; one idle costs about 26 MB. Default 200.</summary>
     public int RunningMax { get; init; } = 200;
 

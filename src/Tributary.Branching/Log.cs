@@ -55,6 +55,21 @@ internal static partial class Log
     [LoggerMessage(2022, LogLevel.Warning, "The reconciler removed {Volume}, which a crash had left.")]
     public static partial void Reconciled(ILogger logger, string volume);
 
+    [LoggerMessage(2023, LogLevel.Information, "Branch {Branch} is reset to {Origin} in {ElapsedMs} ms.")]
+    public static partial void BranchReset(ILogger logger, string branch, string origin, double elapsedMs);
+
+    [LoggerMessage(2024, LogLevel.Information, "The time to live of branch {Branch} has ended.")]
+    public static partial void BranchExpired(ILogger logger, string branch);
+
+    [LoggerMessage(2025, LogLevel.Error, "Branch {Branch} was made within moments of the end of the machine, which lost a part of it; it is removed.")]
+    public static partial void BranchLost(ILogger logger, string branch);
+
+    [LoggerMessage(2026, LogLevel.Error, "A branch whose time has come could not be removed; the next round tries again.")]
+    public static partial void RemovalFailed(ILogger logger, Exception exception);
+
+    [LoggerMessage(2027, LogLevel.Warning, "Branch {Branch} has {Bytes} bytes of its own, more than branching.branch-bytes-max, and is stopped.")]
+    public static partial void BranchOverQuota(ILogger logger, string branch, long bytes);
+
     [LoggerMessage(2030, LogLevel.Information, "Branch {Branch} woke in {ElapsedMs} ms.")]
     public static partial void BranchWoke(ILogger logger, string branch, double elapsedMs);
 

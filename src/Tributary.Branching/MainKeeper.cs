@@ -53,8 +53,9 @@ internal sealed class MainKeeper : IAsyncDisposable
     /// <summary>What branches as of now are made of.</summary>
     public NowCuts Cuts { get; }
 
+    /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
     public static MainKeeper Compose(
-        BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, TimeProvider time, ILogger logger,
+        BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger,
         out IPostgresLauncher launcher, out string runDirectory)
     {
         runDirectory = Path.Combine(options.StateDirectory, "run");
@@ -64,9 +65,9 @@ internal sealed class MainKeeper : IAsyncDisposable
         var backup = new BaseBackup(installation, options);
         var follower = new PhysicalFollower(options, facts, pool.Driver, launcher, backup, runDirectory, time, logger);
         var seedMaker = new SeedMaker(options, facts, pool.Driver, launcher, time, logger);
-        var shelf = new SeedShelf(options, pool.Driver, catalog, time, logger);
+        var shelf = new SeedShelf(options, pool.Driver, catalog, isBirth, time, logger);
         var spareMaker = new SpareMaker(
-            options, facts, pool.Driver, launcher, runDirectory, follower.SocketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare"),
+            options, facts, pool.Driver, launcher, runDirectory, follower.SocketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
             BranchComputes.LimitsOf(options), time);
         var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, follower.CloneAsync, time, logger);
         var cuts = new NowCuts(options, new SourcePosition(options, time), shelf, seedMaker, spares, follower.CloneAsync, follower.WaitForAsync, time, logger);

@@ -69,16 +69,23 @@ internal sealed class NowCuts(
         _end.Dispose();
     }
 
-    /// <summary>Hands a promoted spare's server to its branch.</summary>
-    public IRunningPostgres GiveAway(Spare spare)
+    /// <summary>Does in the background what is left to do for a spare that a branch has got.</summary>
+    /// <param name="path">Its data.</param>
+    /// <param name="settled">Called when the branch outlives the machine's end.</param>
+    public void Finish(Spare spare, string path, Action settled)
     {
         lock (_lock)
-            Own(spare.FinishAsync(_end.Token));
-        return spare.Running;
+            Own(SettleAsync(spare, path, settled));
     }
 
     /// <summary>Ends a promoted spare that its only member does not want any more.</summary>
     public Task DiscardAsync(Spare spare) => spares.DiscardAsync(spare);
+
+    async Task SettleAsync(Spare spare, string path, Action settled)
+    {
+        if (await spare.FinishAsync(path, _end.Token))
+            settled();
+    }
 
     async Task DiscardAsync(CutGroup group)
     {
@@ -260,7 +267,14 @@ internal sealed class CutGroup
 /// <summary>The present, ready to become branches: a seed to clone, or a promoted spare that is the one requester's.</summary>
 /// <param name="Lsn">Production's log is in it up to here.</param>
 /// <param name="DataTime">It holds what production had acknowledged at this moment.</param>
-internal sealed record Cut(SeedStatus? Seed, Spare? Spare, Lsn Lsn, DateTimeOffset DataTime);
+internal sealed record Cut(SeedStatus? Seed, Spare? Spare, Lsn Lsn, DateTimeOffset DataTime)
+{
+    /// <summary>Or the branch to fork.</summary>
+    public Branch? Fork { get; init; }
+
+    /// <summary>Or a frozen volume.</summary>
+    public string? Volume { get; init; }
+}
 
 /// <summary>One request's part in a cut. What is not taken until it is disposed is given back.</summary>
 internal sealed class CutShare(NowCuts cuts, CutGroup group) : IDisposable

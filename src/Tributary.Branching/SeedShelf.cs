@@ -4,8 +4,12 @@ using Tributary.Branching.Seeding;
 
 namespace Tributary.Branching;
 
-/// <summary>The seeds that branches are cloned from, newest first. A seed in use is not removed; those beyond the kept ones are.</summary>
-internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage, BranchCatalog catalog, TimeProvider time, ILogger logger)
+/// <summary>
+/// The seeds that branches are cloned from, newest first. A seed in use is not removed, and one that a branch began as is kept for its reset;
+/// those beyond the kept ones are removed.
+/// </summary>
+/// <param name="isBirth">Whether a branch began as this volume.</param>
+internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger)
 {
     readonly Lock _lock = new();
     readonly Dictionary<string, int> _uses = [];
@@ -71,7 +75,7 @@ internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage
         List<SeedStatus> surplus;
         lock (_lock)
         {
-            surplus = [.. _seeds.Skip(options.SeedsKept).Where(old => _uses.GetValueOrDefault(old.Id) == 0)];
+            surplus = [.. _seeds.Skip(options.SeedsKept).Where(old => _uses.GetValueOrDefault(old.Id) == 0 && !isBirth(SeedMaker.VolumeOf(old.Id)))];
             _seeds = [.. _seeds.Except(surplus)];
             foreach (var old in surplus)
                 _uses.Remove(old.Id);

@@ -23,10 +23,11 @@ static class CommandLineRoot
             {
                 StreamInitCommand.Build(), StreamRunCommand.Build(), StreamStatusCommand.Build(), StreamCheckCommand.Build(), StreamDestroyCommand.Build(),
             },
-            new Command("branch", "Make, show, enter and delete branches")
+            new Command("branch", "Make, show, enter, reset and delete branches")
             {
                 BranchCreateCommand.Build(), BranchListCommand.Build(), BranchGetCommand.Build(), BranchDeleteCommand.Build(), BranchConnectCommand.Build(),
-                BranchLogsCommand.Build(),
+                BranchLogsCommand.Build(), BranchTreeCommand.Build(), BranchSetCommand.Build(), BranchRenameCommand.Build(), BranchProtectCommand.Build(),
+                BranchProtectCommand.BuildUnprotect(), BranchResetCommand.Build(), BranchRestoreCommand.Build(),
             },
             CostCommand.Build(),
             DestroyCommand.Build(),

@@ -31,6 +31,53 @@ public sealed record BranchResponse
     /// <summary>The seed that it was cloned from; absent when it is a spare that was promoted for it alone.</summary>
     public string? SeedId { get; init; }
 
+    /// <summary>The branch that it was forked from; absent when that is production, or the parent has been deleted.</summary>
+    public string? Parent { get; init; }
+
+    /// <summary>The id of the branch that it was forked from, also after that is gone; absent when it is production.</summary>
+    public long? ParentId { get; init; }
+
+    public string? Owner { get; init; }
+
+    public required IReadOnlyDictionary<string, string> Labels { get; init; }
+
+    /// <summary>Where it lies below the pool's <c>branches</c>, and its server's files below <c>run</c> in the state folder; a reset changes it.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>It is neither deleted nor reset until the protection is taken away.</summary>
+    public required bool Protected { get; init; }
+
+    /// <summary>Its time to live; absent for none.</summary>
+    public double? TtlSeconds { get; init; }
+
+    public BranchTtlStart? TtlFrom { get; init; }
+
+    /// <summary>When it will be deleted; absent for never.</summary>
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    public required BranchDurability Durability { get; init; }
+
+    /// <summary>Settings of its Postgres that it was given.</summary>
+    public required IReadOnlyDictionary<string, string> Settings { get; init; }
+
+    /// <summary>It can be reset to what it was at first.</summary>
+    public required bool BirthKept { get; init; }
+
+    public DateTimeOffset? ResetAt { get; init; }
+
+    public DateTimeOffset? DeletedAt { get; init; }
+
+    public DateTimeOffset? LastUsedAt { get; init; }
+
+    /// <summary>How long its Postgres has run in all.</summary>
+    public required double RunSeconds { get; init; }
+
+    /// <summary>Processor time of its Postgres in all.</summary>
+    public required double CpuSeconds { get; init; }
+
+    /// <summary>Client connections through the gateway in all.</summary>
+    public required long ConnectionsTotal { get; init; }
+
     /// <summary>Client connections through the gateway now.</summary>
     public required int Connections { get; init; }
 
@@ -66,6 +113,9 @@ public enum BranchOrigin
 
     /// <summary>The moment of the request.</summary>
     Now,
+
+    /// <summary>Another branch, at the moment of the request.</summary>
+    Branch,
 }
 
 [JsonConverter(typeof(CamelCaseName<BranchLife>))]
@@ -74,6 +124,9 @@ public enum BranchLife
     Creating,
     Ready,
     Deleting,
+
+    /// <summary>It can be restored for a while.</summary>
+    Deleted,
 }
 
 [JsonConverter(typeof(CamelCaseName<BranchCompute>))]

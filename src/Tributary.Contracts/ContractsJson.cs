@@ -8,6 +8,9 @@ namespace Tributary.Contracts;
 [JsonSourceGenerationOptions(
     JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, UnmappedMemberHandling = JsonUnmappedMemberHandling.Skip)]
 [JsonSerializable(typeof(BranchCreateRequest))]
+[JsonSerializable(typeof(BranchUpdateRequest))]
+[JsonSerializable(typeof(BranchResetRequest))]
+[JsonSerializable(typeof(BranchRestoreRequest))]
 [JsonSerializable(typeof(BranchResponse))]
 [JsonSerializable(typeof(BranchListResponse))]
 [JsonSerializable(typeof(StatusResponse))]

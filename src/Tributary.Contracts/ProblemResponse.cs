@@ -22,6 +22,7 @@ public static class ProblemCodes
     public const string InvalidName = "invalid-name";
     public const string BranchNotFound = "branch-not-found";
     public const string BranchExists = "branch-exists";
+    public const string BranchProtected = "branch-protected";
     public const string BranchingOff = "branching-off";
     public const string BranchingNotReady = "branching-not-ready";
     public const string LimitReached = "limit-reached";

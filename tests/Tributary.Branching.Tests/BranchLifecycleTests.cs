@@ -44,12 +44,12 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
         await using var connection = new NpgsqlConnection(ConnectionString(lease));
         await connection.OpenAsync(Token);
 
-        var deleted = await fixture.Manager.DeleteAsync(branch.Name, Token);
+        var deleted = await fixture.Manager.DeleteAsync(branch.Name, purge: true, Token);
 
         Assert.True(deleted.Succeeded);
         await Assert.ThrowsAnyAsync<NpgsqlException>(async () => await new NpgsqlCommand("SELECT 1", connection).ExecuteScalarAsync(Token));
-        Assert.False(Directory.Exists(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Id}")));
-        Assert.False(Directory.Exists(Path.Combine(fixture.Options.StateDirectory, "run", $"b{branch.Id}")));
+        Assert.False(Directory.Exists(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Number}")));
+        Assert.False(Directory.Exists(Path.Combine(fixture.Options.StateDirectory, "run", $"b{branch.Number}")));
         Assert.Equal(BranchErrorKind.NotFound, fixture.Manager.Find("gone").Error?.Kind);
         var again = await fixture.CreateAsync("gone");
         Assert.NotEqual(branch.Id, again.Id);
@@ -61,7 +61,7 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
     {
         var branch = await fixture.CreateAsync("contested");
 
-        var deletions = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => fixture.Manager.DeleteAsync(branch.Name, Token), Token)));
+        var deletions = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => fixture.Manager.DeleteAsync(branch.Name, purge: true, Token), Token)));
 
         Assert.Single(deletions, deletion => deletion.Succeeded);
         Assert.All(deletions.Where(deletion => !deletion.Succeeded), deletion => Assert.Equal(BranchErrorKind.NotFound, deletion.Error?.Kind));
@@ -74,7 +74,7 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
     {
         await fixture.CreateAsync("pricing-april");
 
-        var twice = await fixture.Manager.CreateAsync(BranchName.Parse("pricing-april"), BranchOrigin.Seed, null, Token);
+        var twice = await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse("pricing-april"), BranchOrigin.Seed), Token);
         var unknown = fixture.Manager.Find("pricing-aprli");
 
         Assert.Equal(BranchErrorKind.AlreadyExists, twice.Error?.Kind);
@@ -84,8 +84,8 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
     [Fact]
     public async Task A_repeated_request_with_one_key_makes_one_branch()
     {
-        var first = await fixture.Manager.CreateAsync(BranchName.Parse("once"), BranchOrigin.Seed, "key-1", Token);
-        var second = await fixture.Manager.CreateAsync(BranchName.Parse("once"), BranchOrigin.Seed, "key-1", Token);
+        var first = await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse("once"), BranchOrigin.Seed) { IdempotencyKey = "key-1" }, Token);
+        var second = await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse("once"), BranchOrigin.Seed) { IdempotencyKey = "key-1" }, Token);
 
         Assert.Equal(first.Value?.Id, second.Value?.Id);
     }
@@ -107,7 +107,7 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
         {
             var bytes = usage.Branches[branch.Name.ToString()];
             Assert.InRange(bytes.ExclusiveBytes, 1, fixture.Manager.Status.Driver == "btrfs" ? bytes.TotalBytes / 10 : bytes.TotalBytes);
-            await fixture.Manager.DeleteAsync(branch.Name, Token);
+            await fixture.Manager.DeleteAsync(branch.Name, purge: true, Token);
         }
     }
 
@@ -118,7 +118,7 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
         await using (var lease = await fixture.ConnectAsync(branch))
         {
             await ExecuteAsync(ConnectionString(lease), "CREATE TABLE kept AS SELECT 7 AS x; CHECKPOINT");
-            var postmaster = Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Id}", "postmaster.pid");
+            var postmaster = Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Number}", "postmaster.pid");
             Assert.True(File.Exists(postmaster));
             // A SIGQUIT to process 1 of the sandbox is an immediate shutdown, as a crash is.
             await ExecuteAsync(ConnectionString(lease), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'checkpointer'");

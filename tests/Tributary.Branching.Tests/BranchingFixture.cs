@@ -78,7 +78,7 @@ public sealed class BranchingFixture : IAsyncLifetime
 
     public async Task<Branch> CreateAsync(string name, BranchOrigin origin = BranchOrigin.Seed)
     {
-        var created = await Manager.CreateAsync(BranchName.Parse(name), origin, null, Token);
+        var created = await Manager.CreateAsync(new BranchRequest(BranchName.Parse(name), origin), Token);
         Assert.True(created.Succeeded, created.Error?.Message);
         return created.Value;
     }

@@ -53,7 +53,7 @@ public sealed class CrashTests(BranchingFixture fixture) : IClassFixture<Branchi
 
         Assert.Equal(BranchErrorKind.ComputeFailed, refused.Error?.Kind);
         Assert.Contains("memory", refused.Error!.Message, StringComparison.Ordinal);
-        await File.WriteAllTextAsync(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Id}", "postgresql.auto.conf"), "", Token);
+        await File.WriteAllTextAsync(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Number}", "postgresql.auto.conf"), "", Token);
         await using var mended = await fixture.ConnectAsync(branch);
         Assert.Equal(1000L, await ScalarAsync(ConnectionString(mended), "SELECT count(*) FROM accounts"));
     }
@@ -68,7 +68,7 @@ public sealed class CrashTests(BranchingFixture fixture) : IClassFixture<Branchi
     // Kills process 1 of the branch's namespace from outside, as the kernel does when memory ends.
     async Task KillAsync(Branch branch)
     {
-        var data = Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Id}");
+        var data = Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Number}");
         var outer = Directory.EnumerateDirectories("/proc").Select(Path.GetFileName).Where(name => int.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out _))
             .First(name => CommandLine(name!) is ["bwrap", ..] words && words.Contains(data));
         var server = ProcessTree.Children(int.Parse(outer!, CultureInfo.InvariantCulture))[0];

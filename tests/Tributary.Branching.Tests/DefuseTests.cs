@@ -99,8 +99,8 @@ public sealed class DefuseTests(DefuseFixture dangerous) : IClassFixture<DefuseF
 
         // The search finds what is there: the follower's password file, which lies outside of every branch.
         Assert.NotEmpty(Search(Path.Combine(state, "run", "main"), secrets));
-        Assert.Empty(Search(Path.Combine(state, "pool", "branches", $"b{branch.Id}"), secrets));
-        Assert.Empty(Search(Path.Combine(state, "run", $"b{branch.Id}"), secrets));
+        Assert.Empty(Search(Path.Combine(state, "pool", "branches", $"b{branch.Number}"), secrets));
+        Assert.Empty(Search(Path.Combine(state, "run", $"b{branch.Number}"), secrets));
         var environment = (string)(await ScalarAsync(ConnectionString(lease), "SELECT encode(pg_read_binary_file('/proc/1/environ') || pg_read_binary_file('/proc/1/cmdline'), 'escape')"))!;
         Assert.DoesNotContain(secrets, secret => environment.Contains(secret, StringComparison.Ordinal));
         Assert.Equal(DBNull.Value, await ScalarAsync(ConnectionString(lease), $"SELECT pg_stat_file('{state}/run/main/passfile', missing_ok => true)::text"));

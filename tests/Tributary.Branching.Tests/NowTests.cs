@@ -23,7 +23,7 @@ public sealed class NowTests(BranchingFixture fixture) : IClassFixture<Branching
             await using var lease = await fixture.ConnectAsync(branch);
             Assert.Equal(1L, await ScalarAsync(ConnectionString(lease), $"SELECT count(*) FROM moments WHERE x = '{mark}'"));
             Assert.InRange(branch.CreatedAt - branch.DataTime, TimeSpan.Zero, TimeSpan.FromSeconds(30));
-            await fixture.Manager.DeleteAsync(branch.Name, Token);
+            await fixture.Manager.DeleteAsync(branch.Name, purge: true, Token);
         }
     }
 

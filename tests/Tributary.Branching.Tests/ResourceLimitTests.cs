@@ -40,7 +40,7 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         await using var session = new NpgsqlConnection(ConnectionString(lease));
         await session.OpenAsync(Token);
         var branch = Fixture.Manager.Find("cpu-hog").Value!;
-        var before = Fixture.Manager.CpuTimeOf(branch);
+        var before = Fixture.Manager.Find(branch.Name.ToString()).Value!.Usage.CpuTime;
         var started = Stopwatch.GetTimestamp();
 
         await using (var burn = new NpgsqlCommand("DO $$ BEGIN WHILE clock_timestamp() < now() + interval '2 seconds' LOOP END LOOP; END $$", session))
@@ -48,7 +48,7 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
 
         // Half a core for two seconds is one second; the period and the clock leave a margin.
         var elapsed = Stopwatch.GetElapsedTime(started);
-        var used = Fixture.Manager.CpuTimeOf(branch) - before;
+        var used = Fixture.Manager.Find(branch.Name.ToString()).Value!.Usage.CpuTime - before;
         Assert.InRange(used.TotalSeconds, 0.3, elapsed.TotalSeconds * 0.7);
     }
 
@@ -58,12 +58,12 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         var branch = await Fixture.CreateAsync("cpu-sleeper");
         await using (var lease = await Fixture.ConnectAsync(branch))
             await ExecuteAsync(ConnectionString(lease), "SELECT count(*) FROM generate_series(1, 1000000)");
-        var awake = Fixture.Manager.CpuTimeOf(branch);
+        var awake = Fixture.Manager.Find(branch.Name.ToString()).Value!.Usage.CpuTime;
 
         await Fixture.StopIdleAsync();
 
         Assert.True(awake > TimeSpan.Zero);
-        Assert.True(Fixture.Manager.CpuTimeOf(branch) >= awake);
+        Assert.True(Fixture.Manager.Find(branch.Name.ToString()).Value!.Usage.CpuTime >= awake);
     }
 
     [Fact]
@@ -74,7 +74,7 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         await using (var lease = await Fixture.ConnectAsync(branch))
             Assert.NotEmpty(Groups(branch));
 
-        await Fixture.Manager.DeleteAsync(branch.Name, Token);
+        await Fixture.Manager.DeleteAsync(branch.Name, purge: true, Token);
 
         Assert.Empty(Groups(branch));
     }
@@ -158,7 +158,7 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
 
     List<string> Groups(Branch branch) =>
     [
-        .. Directory.EnumerateDirectories(ControlGroups.MachineRoot, $"b{branch.Id}", SearchOption.AllDirectories)
+        .. Directory.EnumerateDirectories(ControlGroups.MachineRoot, $"b{branch.Number}", SearchOption.AllDirectories)
             .Where(path => path.Contains($"/{ControlGroups.NameFor(Fixture.Options.StateDirectory)}/", StringComparison.Ordinal)),
     ];
 

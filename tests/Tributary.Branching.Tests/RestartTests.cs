@@ -10,7 +10,7 @@ public sealed class RestartTests
     {
         var fixture = new BranchingFixture();
         await fixture.InitializeAsync();
-        var kept = (await fixture.Manager.CreateAsync(BranchName.Parse("kept"), BranchOrigin.Seed, "key-kept", Token)).Value!;
+        var kept = (await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse("kept"), BranchOrigin.Seed) { IdempotencyKey = "key-kept" }, Token)).Value!;
         await using (var lease = await fixture.ConnectAsync(kept))
             await ExecuteAsync(ConnectionString(lease), "CREATE TABLE mine AS SELECT 5 AS x");
         await fixture.StopManagerAsync();
@@ -22,9 +22,9 @@ public sealed class RestartTests
         {
             await next.TakeOverAsync(fixture);
 
-            Assert.Equal(kept.Id, (await next.Manager.CreateAsync(BranchName.Parse("repeated"), BranchOrigin.Seed, "key-kept", Token)).Value?.Id);
+            Assert.Equal(kept.Id, (await next.Manager.CreateAsync(new BranchRequest(BranchName.Parse("repeated"), BranchOrigin.Seed) { IdempotencyKey = "key-kept" }, Token)).Value?.Id);
             Assert.Equal(["kept"], next.Manager.List().Select(branch => branch.Name.ToString()));
-            Assert.Equal([$"b{kept.Id}"], Directory.EnumerateDirectories(Path.Combine(fixture.Options.StateDirectory, "pool", "branches")).Select(Path.GetFileName));
+            Assert.Equal([$"b{kept.Number}"], Directory.EnumerateDirectories(Path.Combine(fixture.Options.StateDirectory, "pool", "branches")).Select(Path.GetFileName));
             await using var lease = await next.ConnectAsync(kept);
             Assert.Equal(5, await ScalarAsync(ConnectionString(lease), "SELECT x FROM mine"));
             Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(lease), "SELECT sum(balance) FROM accounts"));
@@ -70,8 +70,8 @@ public sealed class RestartTests
     static void PlantLeftovers(BranchingOptions options)
     {
         using var catalog = Catalog.BranchCatalog.Open(Path.Combine(options.StateDirectory, "catalog.db"));
-        catalog.Reserve(BranchName.Parse("half-made"), BranchOrigin.Seed, TimeProvider.System.GetUtcNow(), null);
-        var deleting = catalog.Reserve(BranchName.Parse("half-gone"), BranchOrigin.Seed, TimeProvider.System.GetUtcNow(), null);
-        catalog.SetState(deleting.Id, BranchState.Deleting);
+        catalog.Reserve(new BranchRequest(BranchName.Parse("half-made"), BranchOrigin.Seed), TimeProvider.System.GetUtcNow());
+        var deleting = catalog.Reserve(new BranchRequest(BranchName.Parse("half-gone"), BranchOrigin.Seed), TimeProvider.System.GetUtcNow());
+        catalog.Save(deleting with { State = BranchState.Deleting });
     }
 }

@@ -122,7 +122,7 @@ public sealed class SandboxTests(BranchingFixture fixture) : IClassFixture<Branc
         Assert.Equal("", await ScalarAsync(connection, "SHOW primary_conninfo"));
         Assert.Equal("", await ScalarAsync(connection, "SHOW restore_command"));
         Assert.Equal(false, await ScalarAsync(connection, "SELECT pg_is_in_recovery()"));
-        foreach (var file in Directory.EnumerateFiles(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{fixture.Manager.Find("defused").Value!.Id}"), "*.conf"))
+        foreach (var file in Directory.EnumerateFiles(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{fixture.Manager.Find("defused").Value!.Number}"), "*.conf"))
             Assert.DoesNotMatch("(?m)^\\s*(primary_conninfo|archive_command)\\b", await File.ReadAllTextAsync(file, Token));
     }
 

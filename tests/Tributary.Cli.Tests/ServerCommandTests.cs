@@ -55,12 +55,50 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
         using var list = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "list", "-o", "json")).StandardOutput);
         using var deleted = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "delete", "shape", "-o", "json")).StandardOutput);
 
-        string[] common = ["id", "name", "state", "compute", "lsn", "dataTime", "dataAgeMs", "createdAt", "origin", "seedId", "connections"];
+        string[] common =
+        [
+            "id", "name", "state", "compute", "lsn", "dataTime", "dataAgeMs", "createdAt", "origin", "seedId", "labels", "folder", "protected", "durability",
+            "settings", "birthKept", "runSeconds", "cpuSeconds", "connectionsTotal", "connections",
+        ];
         string[] way = ["host", "port", "user", "database", "url", "psql"];
         Assert.Equal([.. common, .. way, "createMs"], Keys(made.RootElement));
         Assert.Equal([.. common, "exclusiveBytes", "totalBytes", .. way], Keys(shown.RootElement));
         Assert.Equal(Keys(shown.RootElement), Keys(list.RootElement.GetProperty("branches").EnumerateArray().First(branch => branch.GetProperty("name").GetString() == "shape")));
-        Assert.Equal([.. common, .. way], Keys(deleted.RootElement));
+        Assert.Equal([.. common, "deletedAt", .. way], Keys(deleted.RootElement).OrderBy(key => Array.IndexOf([.. common, "deletedAt", .. way], key)));
+    }
+
+    [Fact]
+    public async Task A_branch_is_forked_changed_reset_deleted_and_restored_by_commands()
+    {
+        await fixture.Server.AskAsync("branch", "create", "stem", "--from-seed", "--owner", "ann", "--label", "team=pricing", "--ttl", "8h", "--set", "work_mem=8MB");
+        var fork = await fixture.Server.AskAsync("branch", "create", "twig", "--from", "stem", "--protect");
+        var tree = await fixture.Server.AskAsync("branch", "tree");
+        var refused = await fixture.Server.AskAsync("branch", "delete", "twig");
+        await fixture.Server.AskAsync("branch", "unprotect", "twig");
+        var reset = await fixture.Server.AskAsync("branch", "reset", "twig", "--to", "birth");
+        await fixture.Server.AskAsync("branch", "set", "stem", "--label", "team=", "--label", "case=7", "--ttl", "0s");
+        await fixture.Server.AskAsync("branch", "rename", "stem", "trunk");
+        using var shown = JsonDocument.Parse((await fixture.Server.AskAsync("branch", "get", "trunk", "-o", "json")).StandardOutput);
+        var ofAnn = await fixture.Server.AskAsync("branch", "list", "--owner", "ann", "--label", "case=7");
+        var deleted = await fixture.Server.AskAsync("branch", "delete", "trunk");
+        var gone = await fixture.Server.AskAsync("branch", "list", "--deleted");
+        var restored = await fixture.Server.AskAsync("branch", "restore", "trunk", "--as", "again");
+        var wrong = await fixture.Server.AskAsync("branch", "create", "bad", "--ttl", "soon");
+
+        Assert.Equal(0, fork.ExitCode);
+        Assert.Matches(@"stem\n(│  |   )└─ twig  protected", tree.StandardOutput);
+        Assert.Equal(1, refused.ExitCode);
+        Assert.Contains("tributary branch unprotect twig", refused.StandardError, StringComparison.Ordinal);
+        Assert.Equal((0, ""), (reset.ExitCode, reset.StandardError));
+        Assert.Equal("""{"case":"7"}""", shown.RootElement.GetProperty("labels").GetRawText().Replace("\n", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal));
+        Assert.False(shown.RootElement.TryGetProperty("expiresAt", out _));
+        Assert.Contains("trunk", ofAnn.StandardOutput, StringComparison.Ordinal);
+        Assert.DoesNotContain("twig", ofAnn.StandardOutput, StringComparison.Ordinal);
+        Assert.Contains("tributary branch restore trunk", deleted.StandardOutput, StringComparison.Ordinal);
+        Assert.Contains("trunk", gone.StandardOutput, StringComparison.Ordinal);
+        Assert.Equal((0, ""), (restored.ExitCode, restored.StandardError));
+        Assert.Equal(2, wrong.ExitCode);
+        Assert.Contains("'soon' is not a time", wrong.StandardError, StringComparison.Ordinal);
     }
 
     [Fact]

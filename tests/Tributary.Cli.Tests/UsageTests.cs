@@ -77,7 +77,7 @@ public sealed class UsageTests
         var suggested = await TributaryProgram.RunAsync("[suggest:17]", "tributary branch ");
 
         Assert.True(read.Succeeded, read.StandardError);
-        Assert.Equal(["connect", "create", "delete", "get", "list", "logs"], suggested.StandardOutput.Split('\n').Where(word => word.Length > 0 && !word.StartsWith('-') && word[0] != '/'));
+        Assert.Equal(["connect", "create", "delete", "get", "list", "logs", "protect", "rename", "reset", "restore", "set", "tree", "unprotect"], suggested.StandardOutput.Split('\n').Where(word => word.Length > 0 && !word.StartsWith('-') && word[0] != '/'));
     }
 
     [Fact]

@@ -33,7 +33,7 @@ public sealed class SandboxTests(SharedServer server)
         string[] paths =
         [
             "/etc/passwd", "/etc/hostname", "/usr/bin/psql", state, $"{state}/catalog.db", $"{state}/secret.key", $"{state}/pool", $"{state}/pool.img",
-            $"{state}/pool/branches/b{sibling.Id}/PG_VERSION", $"{state}/run/b{sibling.Id}/socket/.s.PGSQL.5432", $"{server.Production.DataDirectory}/PG_VERSION",
+            $"{state}/pool/branches/{sibling.Folder}/PG_VERSION", $"{state}/run/{sibling.Folder}/socket/.s.PGSQL.5432", $"{server.Production.DataDirectory}/PG_VERSION",
         ];
         Assert.All(paths, static path => Assert.True(Path.Exists(path), $"{path} is not there outside either"));
 

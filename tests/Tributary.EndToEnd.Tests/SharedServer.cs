@@ -48,7 +48,7 @@ public sealed class SharedServer : IAsyncLifetime
     {
         var branch = await Eventually.HoldsAsync(
             () => Tributary.GetAsync(name), static branch => branch.Compute == BranchCompute.Asleep, $"the branch {name} sleeps", TimeSpan.FromSeconds(15));
-        Assert.Empty(Machine.ProcessesNaming($"{Space.State}/run/b{branch.Id}/"));
+        Assert.Empty(Machine.ProcessesNaming($"{Space.State}/run/{branch.Folder}/"));
     }
 }
 

@@ -17,8 +17,10 @@ internal sealed class BranchCatalog : IDisposable
         CREATE TABLE IF NOT EXISTS branches (
             id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, seed_id TEXT NOT NULL,
             lsn TEXT NOT NULL, data_time TEXT NOT NULL, created_at TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 1,
-            idempotency_key TEXT UNIQUE, origin TEXT NOT NULL DEFAULT 'Seed');
+            idempotency_key TEXT UNIQUE, origin TEXT NOT NULL DEFAULT 'Seed', details TEXT NOT NULL DEFAULT '{}');
         """;
+
+    const string Columns = "id, name, state, seed_id, lsn, data_time, created_at, generation, origin, details";
 
     readonly SqliteConnection _connection;
     readonly Lock _lock = new();
@@ -54,16 +56,17 @@ internal sealed class BranchCatalog : IDisposable
     public void SetFact(string key, string value) =>
         Execute("INSERT INTO facts VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value", key, value);
 
-    public IReadOnlyList<Branch> Branches() => Query(
-        "SELECT id, name, state, seed_id, lsn, data_time, created_at, generation, origin FROM branches ORDER BY id", ReadBranch);
+    public IReadOnlyList<Branch> Branches() => Query($"SELECT {Columns} FROM branches ORDER BY id", ReadBranch);
 
     /// <summary>Takes a name and a number for a branch that is about to be made. The caller has checked that the name is free.</summary>
-    public Branch Reserve(BranchName name, BranchOrigin origin, DateTimeOffset createdAt, string? idempotencyKey) => Query(
-        """
-        INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at, idempotency_key, origin) VALUES ($1, 'Creating', '', '0/0', $2, $2, $3, $4)
-        RETURNING id, name, state, seed_id, lsn, data_time, created_at, generation, origin
-        """,
-        ReadBranch, name.ToString(), Text(createdAt), idempotencyKey ?? (object)DBNull.Value, origin.ToString())[0];
+    public Branch Reserve(BranchRequest request, DateTimeOffset createdAt)
+    {
+        var branch = new Branch(0, request.Name, "", BranchState.Creating, default, createdAt, createdAt, 1) { Origin = request.Origin, Policy = request.Policy };
+        var id = Query(
+            "INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at, origin, idempotency_key) VALUES ($1, $2, '', '0/0', $3, $3, $4, $5) RETURNING id",
+            row => row.GetInt64(0), request.Name.ToString(), branch.State.ToString(), Text(createdAt), request.Origin.ToString(), request.IdempotencyKey ?? (object)DBNull.Value)[0];
+        return branch with { Id = id, Number = id };
+    }
 
     /// <summary>A number that no branch has had or will get, for a spare that may become one.</summary>
     // AUTOINCREMENT never gives a number twice, also after the row is gone (https://www.sqlite.org/autoinc.html).
@@ -76,15 +79,19 @@ internal sealed class BranchCatalog : IDisposable
         return taken;
     }
 
-    /// <summary>Makes a reserved branch visible, with what it is made of and the number of its volume.</summary>
-    public void SetReady(long reservedId, Branch branch) => Execute(
-        "UPDATE branches SET id = $1, state = 'Ready', seed_id = $2, lsn = $3, data_time = $4, created_at = $5 WHERE id = $6",
-        branch.Id, branch.SeedId, branch.Lsn.ToString(), Text(branch.DataTime), Text(branch.CreatedAt), reservedId);
+    /// <summary>Puts what the branch is now in the place of what its row said.</summary>
+    public void Save(Branch branch) => Execute(
+        """
+        UPDATE branches SET name = $1, state = $2, seed_id = $3, lsn = $4, data_time = $5, created_at = $6, generation = $7, origin = $8, details = $9,
+            idempotency_key = CASE WHEN $2 IN ('Creating', 'Ready') THEN idempotency_key END
+        WHERE id = $10
+        """,
+        NameColumn(branch), branch.State.ToString(), branch.SeedId, branch.Lsn.ToString(), Text(branch.DataTime), Text(branch.CreatedAt), branch.Generation,
+        branch.Origin.ToString(), BranchDetails.Write(branch), branch.Id);
 
-    public void SetState(long id, BranchState state) => Execute("UPDATE branches SET state = $1 WHERE id = $2", state.ToString(), id);
-
-    public string? NameOfKey(string idempotencyKey) =>
-        Query("SELECT name FROM branches WHERE idempotency_key = $1", row => row.GetString(0), idempotencyKey).FirstOrDefault();
+    /// <summary>The branch that a request with this key made; null when there was none, or the branch has been removed.</summary>
+    public long? BranchOfKey(string idempotencyKey) =>
+        Query<long?>("SELECT id FROM branches WHERE idempotency_key = $1", row => row.GetInt64(0), idempotencyKey).FirstOrDefault();
 
     public void Remove(long id) => Execute("DELETE FROM branches WHERE id = $1", id);
 
@@ -100,12 +107,19 @@ internal sealed class BranchCatalog : IDisposable
 
     public void Dispose() => _connection.Dispose();
 
-    static Branch ReadBranch(SqliteDataReader row) => new(
-        row.GetInt64(0), BranchName.Parse(row.GetString(1)), row.GetString(3), Enum.Parse<BranchState>(row.GetString(2)),
-        Lsn.Parse(row.GetString(4)), Time(row.GetString(5)), Time(row.GetString(6)), row.GetInt32(7))
-    {
-        Origin = Enum.Parse<BranchOrigin>(row.GetString(8)),
-    };
+    static Branch ReadBranch(SqliteDataReader row) => BranchDetails.Read(
+        new Branch(
+            row.GetInt64(0), BranchName.Parse(row.GetString(1).Split(' ')[0]), row.GetString(3), Enum.Parse<BranchState>(row.GetString(2)),
+            Lsn.Parse(row.GetString(4)), Time(row.GetString(5)), Time(row.GetString(6)), row.GetInt32(7))
+        {
+            Origin = Enum.Parse<BranchOrigin>(row.GetString(8)),
+        },
+        row.GetString(9));
+
+    // The name of a deleted branch is free for another one, while the column takes each once; no name has a space in it.
+    static string NameColumn(Branch branch) => branch.State is BranchState.Creating or BranchState.Ready
+        ? branch.Name.ToString()
+        : string.Create(CultureInfo.InvariantCulture, $"{branch.Name} {branch.Id}");
 
     static string Text(DateTimeOffset time) => time.UtcDateTime.ToString("O", CultureInfo.InvariantCulture);
 
@@ -117,6 +131,8 @@ internal sealed class BranchCatalog : IDisposable
         var columns = Query("SELECT name FROM pragma_table_info('branches')", row => row.GetString(0));
         if (!columns.Contains("origin"))
             Execute("ALTER TABLE branches ADD COLUMN origin TEXT NOT NULL DEFAULT 'Seed'");
+        if (!columns.Contains("details"))
+            Execute("ALTER TABLE branches ADD COLUMN details TEXT NOT NULL DEFAULT '{}'");
     }
 
     void Execute(string sql, params object[] values) => Query(sql, _ => 0, values);

@@ -16,30 +16,39 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// <summary>A server that has run for so long is counted as well again: its next end is met without a pause.</summary>
     static readonly TimeSpan SteadyAfter = TimeSpan.FromMinutes(1);
 
-    readonly Branch _branch;
-    readonly LaunchSpec _spec;
+    readonly IReadOnlyList<string> _superusers;
     readonly IPostgresLauncher _launcher;
     readonly SemaphoreSlim _starts;
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly SemaphoreSlim _lock = new(1, 1);
     readonly CancellationTokenSource _end = new();
+    Branch _branch;
+    LaunchSpec _spec;
     IRunningPostgres? _running;
     Task _watch = Task.CompletedTask;
     TimeSpan _cpuTimeBefore;
+    TimeSpan _runTimeBefore;
+    long _startedAt;
+    long _connections;
     int _leases;
     int _crashes;
     int _restartsInARow;
     bool _removed;
 
+    /// <param name="superusers">Roles that exist in every branch unless somebody dropped them.</param>
     /// <param name="adopted">A server that runs already; null when the first lease is to start one.</param>
     public BranchCompute(
-        Branch branch, LaunchSpec spec, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger, IRunningPostgres? adopted = null)
+        Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger,
+        IRunningPostgres? adopted = null)
     {
-        (_branch, _spec, _launcher, _starts, _time, _logger) = (branch, spec, launcher, starts, time, logger);
+        (_branch, _spec, _superusers, _launcher, _starts, _time, _logger) = (branch, spec, superusers, launcher, starts, time, logger);
+        (_runTimeBefore, _cpuTimeBefore, _connections) = (branch.Usage.RunTime, branch.Usage.CpuTime, branch.Usage.Connections);
+        LastUsedAt = branch.LastUsedAt;
         if (adopted is null)
             return;
         _running = adopted;
+        _startedAt = time.GetTimestamp();
         State = ComputeState.Running;
         LastUsedAt = time.GetUtcNow();
         _watch = WatchAsync(adopted);
@@ -56,8 +65,13 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// <summary>How often the server has ended by itself.</summary>
     public int Crashes => Volatile.Read(ref _crashes);
 
-    /// <summary>Processor time of all its servers, the one that runs now among them.</summary>
-    public TimeSpan CpuTime => _cpuTimeBefore + (_running?.CpuTime ?? TimeSpan.Zero);
+    /// <summary>What all its servers have used, the one that runs now among them.</summary>
+    public ComputeUsage Usage => _running is { } running
+        ? new(_runTimeBefore + _time.GetElapsedTime(_startedAt), _cpuTimeBefore + running.CpuTime, Volatile.Read(ref _connections))
+        : new(_runTimeBefore, _cpuTimeBefore, Volatile.Read(ref _connections));
+
+    /// <summary>Another name or other settings, from the next start on.</summary>
+    public void Update(Branch branch, LaunchSpec spec) => (_branch, _spec) = (branch, spec);
 
     /// <summary>Makes the server run and counts a lease on it; null when the branch has been removed meanwhile.</summary>
     /// <exception cref="ChildProcessException">It did not start.</exception>
@@ -72,6 +86,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             if (_running is null || _running.Exited.IsCompleted)
                 wakeTime = await StartAsync(cancellationToken);
             Interlocked.Increment(ref _leases);
+            Interlocked.Increment(ref _connections);
             LastUsedAt = _time.GetUtcNow();
             return (Path.Combine(_running!.SocketDirectory, LaunchSpec.SocketFile), wakeTime);
         }
@@ -96,10 +111,55 @@ internal sealed class BranchCompute : IAsyncDisposable
         {
             if (Leases > 0 || _running is not { } running)
                 return;
-            State = ComputeState.Stopping;
-            await running.StopAsync(cancellationToken);
-            await ForgetAsync();
+            await StopAsync(running, cancellationToken);
             Log.BranchSleeps(_logger, Name);
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    /// <summary>
+    /// Runs a clone of the branch's data, which then holds every commit that the branch has acknowledged. Nobody starts or stops the server
+    /// meanwhile.
+    /// </summary>
+    /// <param name="atomic">The clone is one moment of the data; else the server is stopped for it.</param>
+    /// <returns>Why it cannot be cloned now; null when it was.</returns>
+    public async Task<BranchError?> ForkAsync(bool atomic, Func<CancellationToken, Task> clone, CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            if (_removed)
+                return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
+            if (_running is { Exited.IsCompleted: false } running)
+            {
+                if (!atomic && Leases > 0)
+                    return new BranchError(BranchErrorKind.NotReady, $"The storage clones only what nobody uses, and the branch {Name} has {Leases} connections; close them and try again.");
+                if (!atomic)
+                    await StopAsync(running, cancellationToken);
+                else if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+                    return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
+            }
+
+            await clone(cancellationToken);
+            return null;
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    /// <summary>Stops the server in order, whoever is in it, and starts it again for the next lease.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            if (_running is { } running)
+                await StopAsync(running, cancellationToken);
         }
         finally
         {
@@ -133,6 +193,14 @@ internal sealed class BranchCompute : IAsyncDisposable
         await _watch;
     }
 
+    // Called under the lock.
+    async Task StopAsync(IRunningPostgres running, CancellationToken cancellationToken)
+    {
+        State = ComputeState.Stopping;
+        await running.StopAsync(cancellationToken);
+        await ForgetAsync();
+    }
+
     async Task<TimeSpan> StartAsync(CancellationToken cancellationToken)
     {
         await ForgetCrashedAsync();
@@ -153,6 +221,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             }
 
             State = ComputeState.Running;
+            _startedAt = _time.GetTimestamp();
             _watch = WatchAsync(_running);
             var elapsed = _time.GetElapsedTime(started);
             Log.BranchWoke(_logger, Name, elapsed.TotalMilliseconds);
@@ -253,6 +322,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         {
             await running.DisposeAsync();
             _cpuTimeBefore += running.CpuTime;
+            _runTimeBefore += _time.GetElapsedTime(_startedAt);
         }
 
         _running = null;

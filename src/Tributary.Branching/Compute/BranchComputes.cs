@@ -6,7 +6,7 @@ namespace Tributary.Branching.Compute;
 
 /// <summary>The computes of all branches: at most <see cref="BranchingOptions.RunningMax"/> run, and those that idle are put to sleep.</summary>
 internal sealed class BranchComputes(
-    BranchingOptions options, IReadOnlyList<string> requiredSettings, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory,
+    BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory,
     TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How often idle branches are looked for; the idle time is exact to this.</summary>
@@ -18,23 +18,20 @@ internal sealed class BranchComputes(
     public int Running => _computes.Values.Count(compute => compute.State != ComputeState.Asleep);
 
     /// <summary>The branch with what its compute does now.</summary>
-    public Branch Describe(Branch branch) => _computes.TryGetValue(branch.Id, out var compute)
-        ? branch with { Compute = compute.State, Connections = compute.Leases, LastUsedAt = compute.LastUsedAt }
+    public Branch Describe(Branch branch) => _computes.TryGetValue(branch.Number, out var compute)
+        ? branch with { Compute = compute.State, Connections = compute.Leases, LastUsedAt = compute.LastUsedAt, Usage = compute.Usage }
         : branch;
 
     /// <summary>The log of the branch's server, which it may not have written yet.</summary>
-    public ComputeLog LogOf(long branchId) => new(new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(branchId))).LogFile, options.BranchLogBytesMax);
-
-    /// <summary>Processor time that the branch's servers have used since this process began.</summary>
-    public TimeSpan CpuTimeOf(long branchId) => _computes.TryGetValue(branchId, out var compute) ? compute.CpuTime : TimeSpan.Zero;
+    public ComputeLog LogOf(long number) => new(new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(number))).LogFile, options.BranchLogBytesMax);
 
     /// <summary>How often the branch's server has ended by itself since this process began.</summary>
-    public int CrashesOf(long branchId) => _computes.TryGetValue(branchId, out var compute) ? compute.Crashes : 0;
+    public int CrashesOf(long number) => _computes.TryGetValue(number, out var compute) ? compute.Crashes : 0;
 
     /// <summary>Makes the branch's server run and counts a lease on it.</summary>
     public async Task<BranchResult<ComputeLease>> AcquireAsync(Branch branch, CancellationToken cancellationToken)
     {
-        var compute = _computes.GetOrAdd(branch.Id, _ => new BranchCompute(branch, SpecOf(branch), launcher, _starts, time, logger));
+        var compute = _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null));
         if (compute.State == ComputeState.Asleep && Running >= options.RunningMax && !await EvictAsync(cancellationToken))
             return new BranchError(BranchErrorKind.LimitReached, $"{options.RunningMax} branches run at once and all are in use; disconnect from one, or raise branching.running-max.");
         try
@@ -50,12 +47,34 @@ internal sealed class BranchComputes(
         }
     }
 
-    /// <summary>Ends the branch's server and removes its folder outside the pool.</summary>
-    public async Task RemoveAsync(long branchId)
+    /// <summary>Runs a clone of the branch's data, which then holds every commit that it has acknowledged; answers why it cannot be cloned now, or null.</summary>
+    public Task<BranchError?> ForkAsync(Branch branch, Func<CancellationToken, Task> clone, CancellationToken cancellationToken) =>
+        _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null)).ForkAsync(storage.ClonesAreAtomic, clone, cancellationToken);
+
+    /// <summary>Another name or other settings, from the branch's next start on.</summary>
+    public void Update(Branch branch)
     {
-        if (_computes.TryRemove(branchId, out var compute))
+        if (_computes.TryGetValue(branch.Number, out var compute))
+            compute.Update(branch, SpecOf(branch));
+    }
+
+    /// <summary>Stops the branch's server in order, whoever is in it; the next connection starts it again.</summary>
+    public Task StopAsync(Branch branch, CancellationToken cancellationToken) =>
+        _computes.TryGetValue(branch.Number, out var compute) ? compute.StopAsync(cancellationToken) : Task.CompletedTask;
+
+    /// <summary>Ends the branch's server in order; no lease on it is given any more.</summary>
+    public async Task EndAsync(long number)
+    {
+        if (_computes.TryRemove(number, out var compute))
+            await compute.DisposeAsync();
+    }
+
+    /// <summary>Ends the branch's server at once and removes its folder outside the pool.</summary>
+    public async Task RemoveAsync(long number)
+    {
+        if (_computes.TryRemove(number, out var compute))
             await compute.RemoveAsync();
-        new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(branchId))).Delete();
+        new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(number))).Delete();
     }
 
     /// <summary>Puts idle branches to sleep until cancelled.</summary>
@@ -109,19 +128,22 @@ internal sealed class BranchComputes(
     }
 
     /// <summary>Takes over a server that already runs on the branch's volume, under its folder; the next start is by the branch's own settings.</summary>
-    public void Adopt(Branch branch, IRunningPostgres running) =>
-        _computes[branch.Id] = new BranchCompute(branch, SpecOf(branch), launcher, _starts, time, logger, running);
+    public void Adopt(Branch branch, IRunningPostgres running) => _computes[branch.Number] = New(branch, running);
 
     /// <summary>The lines that a branch's server runs with.</summary>
-    public static IReadOnlyList<string> SettingsOf(BranchingOptions options, IReadOnlyList<string> requiredSettings, string name) =>
-        ComputeSettings.Lines(options, name, requiredSettings, Durability.Ephemeral, new Dictionary<string, string>());
+    public static IReadOnlyList<string> SettingsOf(BranchingOptions options, IReadOnlyList<string> requiredSettings, string name, BranchPolicy policy) =>
+        ComputeSettings.Lines(options, name, requiredSettings, policy.Durability, policy.Settings);
 
     /// <summary>What a branch's server may take.</summary>
     public static ComputeLimits LimitsOf(BranchingOptions options) =>
         new() { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax };
 
+    BranchCompute New(Branch branch, IRunningPostgres? adopted) =>
+        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], launcher, _starts, time, logger, adopted);
+
     LaunchSpec SpecOf(Branch branch) => new(
-        Branch.FolderOf(branch.Id), storage.PathOf(Branch.VolumeOf(branch.Id)), SettingsOf(options, requiredSettings, branch.Name.ToString()))
+        Branch.FolderOf(branch.Number), storage.PathOf(Branch.VolumeOf(branch.Number)),
+        SettingsOf(options, facts.RequiredSettings, branch.Name.ToString(), branch.Policy))
     {
         StartTimeout = options.StartTimeout,
         Limits = LimitsOf(options),

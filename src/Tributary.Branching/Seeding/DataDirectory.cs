@@ -11,6 +11,20 @@ internal static class DataDirectory
         if (!keepStandby)
             File.Delete(Path.Combine(dataDirectory, "standby.signal"));
         File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
+        DropSlots(dataDirectory);
+    }
+
+    /// <summary>What a fork of a branch must not carry along. The branch's own ALTER SYSTEM rides along: it is the branch's.</summary>
+    public static void StripFork(string dataDirectory)
+    {
+        foreach (var file in new[] { "postmaster.pid", "postmaster.opts" })
+            File.Delete(Path.Combine(dataDirectory, file));
+        DropSlots(dataDirectory);
+    }
+
+    // Nobody reads a copied slot, and the log that it keeps would grow for ever.
+    static void DropSlots(string dataDirectory)
+    {
         foreach (var slot in Directory.EnumerateDirectories(Path.Combine(dataDirectory, "pg_replslot")))
             Directory.Delete(slot, recursive: true);
     }

@@ -20,6 +20,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
     static readonly string[] RecoverySettings =
     [
         "shared_buffers = 128MB", "autovacuum = off", "max_wal_size = 4GB", "checkpoint_timeout = 1h", "synchronous_commit = off", "wal_level = logical",
+        PoolFlush.NoFsync,
     ];
 
     readonly Defuser _defuser = new(options, facts);
@@ -58,6 +59,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
                     lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
                     await _defuser.DefuseAsync(connection, cancellationToken);
                     await SeedResidue.RemoveAsync(connection, cancellationToken);
+                    await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
                 }
 
                 // Step 5: checkpoint, stop, freeze. A fast shutdown checkpoints.
@@ -65,6 +67,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
             }
 
             await storage.FreezeAsync(volume, cancellationToken);
+            await PoolFlush.FlushAsync(storage.PathOf(volume), cancellationToken);
             Log.SeedReady(logger, seedId, lsn.ToString(), time.GetElapsedTime(started).TotalMilliseconds);
             return new SeedStatus(seedId, lsn, dataTime);
         }
@@ -84,6 +87,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
         await spare.StopAsync(cancellationToken);
         await storage.CloneAsync(spare.Volume, VolumeOf(seedId), cancellationToken);
         await storage.FreezeAsync(VolumeOf(seedId), cancellationToken);
+        await PoolFlush.FlushAsync(storage.PathOf(VolumeOf(seedId)), cancellationToken);
         Log.SeedReady(logger, seedId, lsn.ToString(), time.GetElapsedTime(started).TotalMilliseconds);
         return new SeedStatus(seedId, lsn, dataTime);
     }

@@ -10,17 +10,26 @@ namespace Tributary.Branching.Seeding;
 internal static class SeedResidue
 {
     /// <summary>
-    /// Removes what defusing has overwritten. The clean stop that follows ends the removal: its checkpoint is in a segment of its own, and
-    /// since nothing is recycled (see the settings of a server), all segments before it are deleted.
+    /// Removes what defusing has overwritten. The next checkpoint ends the removal: after <see cref="LeaveLogBehindAsync"/> it is in a
+    /// segment of its own, and since nothing is recycled (see the settings of a server), all segments before it are deleted.
     /// </summary>
     public static async Task RemoveAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         // A rewritten table is a new file, and the old one is unlinked at the checkpoint (mdunlink in src/backend/storage/smgr/md.c).
         // VACUUM takes no transaction, so each is a command by itself.
-        foreach (var sql in new[] { "VACUUM FULL pg_catalog.pg_authid", "VACUUM FULL pg_catalog.pg_subscription", "SELECT pg_switch_wal()" })
-        {
-            await using var command = new NpgsqlCommand(sql, connection);
-            await command.ExecuteNonQueryAsync(cancellationToken);
-        }
+        await ExecuteAsync(connection, "VACUUM FULL pg_catalog.pg_authid", cancellationToken);
+        await using var size = new NpgsqlCommand("SELECT pg_relation_size('pg_catalog.pg_subscription')", connection);
+        if (await size.ExecuteScalarAsync(cancellationToken) is not 0L)
+            await ExecuteAsync(connection, "VACUUM FULL pg_catalog.pg_subscription", cancellationToken);
+    }
+
+    /// <summary>Lets the next checkpoint, also that of a stop, remove all the log there is.</summary>
+    public static Task LeaveLogBehindAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
+        ExecuteAsync(connection, "SELECT pg_switch_wal()", cancellationToken);
+
+    static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

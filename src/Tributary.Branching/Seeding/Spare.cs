@@ -25,17 +25,17 @@ internal sealed class Spare(
 
     public IRunningPostgres Running { get; } = running;
 
-    public bool IsAlive => !Running.Exited.IsCompleted;
+    /// <summary>It is stopped for good, or its server is somebody else's.</summary>
+    public bool IsEnded => _ended;
 
-    /// <exception cref="NpgsqlException">The spare does not answer.</exception>
-    public Task<Lsn> ReplayedAsync(CancellationToken cancellationToken) => Defuser.ReplayedAsync(connection, cancellationToken);
+    public bool IsAlive => !Running.Exited.IsCompleted;
 
     /// <summary>Waits until it has replayed production's log up to a position; false when that takes too long.</summary>
     /// <exception cref="NpgsqlException">The spare does not answer.</exception>
     public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        while (await ReplayedAsync(cancellationToken) < position)
+        while (!await HasReplayedAsync(position, cancellationToken))
         {
             if (time.GetElapsedTime(started) > limit)
                 return false;
@@ -63,35 +63,56 @@ internal sealed class Spare(
             await Task.Delay(PollInterval, time, cancellationToken);
         }
 
-        await Running.ConfigureAsync(settings, cancellationToken);
+        await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync], cancellationToken);
         await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
         await defuser.DefuseAsync(connection, cancellationToken);
         await SeedResidue.RemoveAsync(connection, cancellationToken);
-        return await ReplayedAsync(cancellationToken);
+        return await Defuser.ReplayedAsync(connection, cancellationToken);
+    }
+
+    /// <summary>The server is somebody else's to end from here on.</summary>
+    public IRunningPostgres GiveAway()
+    {
+        _ended = true;
+        return Running;
     }
 
     /// <summary>
-    /// The server is its new owner's from here on. What is left to do is done beside the owner's sessions: a checkpoint, which removes the log
-    /// that production wrote.
+    /// Its new owner has it. What is left to do is done beside the owner's sessions: it flushes what it writes from now
+    /// on, a checkpoint removes the log that production wrote, and what was written before is flushed. Only then true: it outlives the
+    /// machine's end.
     /// </summary>
-    public async Task FinishAsync(CancellationToken cancellationToken)
+    /// <param name="path">Its data.</param>
+    public async Task<bool> FinishAsync(string path, CancellationToken cancellationToken)
     {
-        _ended = true;
         try
         {
+            await Running.ConfigureAsync(settings, cancellationToken);
+            await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
+            await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
             await ExecuteAsync("CHECKPOINT", cancellationToken);
         }
-        catch (Exception exception) when (exception is NpgsqlException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception exception) when (exception is NpgsqlException or OperationCanceledException or ObjectDisposedException or IOException)
         {
-            // Its owner has stopped it, which is a checkpoint too.
+            // Its owner has stopped it, which is a checkpoint too, and its next start flushes.
         }
 
         await connection.DisposeAsync();
+        try
+        {
+            await PoolFlush.FlushAsync(path, cancellationToken);
+            return true;
+        }
+        catch (Exception exception) when (exception is ChildProcessException or OperationCanceledException)
+        {
+            return false;
+        }
     }
 
     /// <summary>Stops it with a checkpoint, so that what is cloned from it has nothing to replay.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
         await connection.DisposeAsync();
         await Running.StopAsync(cancellationToken);
     }
@@ -99,17 +120,37 @@ internal sealed class Spare(
     public async ValueTask DisposeAsync()
     {
         await link.DisposeAsync();
+        await connection.DisposeAsync();
         if (_ended)
             return;
         _ended = true;
-        await connection.DisposeAsync();
         await Running.DisposeAsync();
     }
 
+    async Task<bool> HasReplayedAsync(Lsn position, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await Defuser.ReplayedAsync(connection, cancellationToken) >= position;
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.SerializationFailure)
+        {
+            return false;
+        }
+    }
+
+    // A query on a standby gives way to the replay when it must, also to the replay of the last moment before the end of recovery.
     async Task<bool> IsInRecoveryAsync(CancellationToken cancellationToken)
     {
-        await using var command = new NpgsqlCommand("SELECT pg_is_in_recovery()", connection);
-        return await command.ExecuteScalarAsync(cancellationToken) is true;
+        try
+        {
+            await using var command = new NpgsqlCommand("SELECT pg_is_in_recovery()", connection);
+            return await command.ExecuteScalarAsync(cancellationToken) is true;
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.SerializationFailure)
+        {
+            return true;
+        }
     }
 
     async Task ExecuteAsync(string sql, CancellationToken cancellationToken)

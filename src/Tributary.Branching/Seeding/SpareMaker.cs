@@ -78,6 +78,7 @@ internal sealed class SpareMaker(
     [
         $"primary_conninfo = 'host=/socket/{LinkFolder} port=5432 user={facts.Superuser.Replace("'", "''", StringComparison.Ordinal)} application_name=spare'",
         "hot_standby = on",
+        PoolFlush.NoFsync,
         // Main answers within a moment when it is there at all.
         "wal_retrieve_retry_interval = 200ms",
         // Our own session on a spare reads positions in a fraction of a millisecond; the replay waits for that rather than cancel it.

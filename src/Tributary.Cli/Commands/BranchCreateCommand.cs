@@ -24,10 +24,30 @@ static class BranchCreateCommand
         Description = "Take the newest seed, some seconds old, instead of the present; needs neither production nor a spare",
     };
 
-    public static Command Build() => new Command("create", "Make a branch: a copy of production as of now, to break") { Name, FromSeed, IdempotencyKey }
-        .AskingServer<BranchResponse>(
+    static readonly Option<string?> From = new("--from") { Description = "Fork this branch, with all that it has committed, instead of production", HelpName = "branch" };
+
+    static readonly Option<bool> Protect = new("--protect") { Description = "Neither delete nor reset it until it is unprotected" };
+
+    static readonly BranchPolicyOptions Policy = new();
+
+    public static Command Build()
+    {
+        var command = new Command("create", "Make a branch: a copy of production as of now, to break") { Name, FromSeed, From, Protect, IdempotencyKey };
+        Policy.AddTo(command);
+        return command.AskingServer<BranchResponse>(
             static (client, parse, cancellationToken) => client.CreateBranchAsync(
-                new BranchCreateRequest { Name = parse.GetValue(Name), FromSeed = parse.GetValue(FromSeed), IdempotencyKey = parse.GetValue(IdempotencyKey) }, cancellationToken),
+                Policy.Of(parse, new BranchCreateRequest
+                {
+                    Name = parse.GetValue(Name),
+                    FromSeed = parse.GetValue(FromSeed),
+                    From = parse.GetValue(From),
+                    Protected = parse.GetValue(Protect),
+                    IdempotencyKey = parse.GetValue(IdempotencyKey),
+                }),
+                cancellationToken),
             static json => json.BranchResponse, BranchText.One)
-        .WithExamples("tributary branch create agent-42", "tributary branch create nightly --from-seed", "psql \"$(tributary branch create -o json | jq -r .url)\"");
+            .WithExamples(
+                "tributary branch create agent-42", "tributary branch create agent-42 --ttl 8h --owner ann --label team=pricing",
+                "tributary branch create what-if --from agent-42", "psql \"$(tributary branch create -o json | jq -r .url)\"");
+    }
 }

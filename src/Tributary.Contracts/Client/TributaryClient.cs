@@ -54,15 +54,33 @@ public sealed class TributaryClient : IDisposable
     public Task<ApiResult<BranchListResponse>> ListBranchesAsync(CancellationToken cancellationToken) =>
         GetAsync("v1/branches", ContractsJson.Default.BranchListResponse, cancellationToken);
 
+    /// <summary>Those that can be restored.</summary>
+    public Task<ApiResult<BranchListResponse>> ListDeletedBranchesAsync(CancellationToken cancellationToken) =>
+        GetAsync("v1/branches?deleted=true", ContractsJson.Default.BranchListResponse, cancellationToken);
+
     public Task<ApiResult<BranchResponse>> GetBranchAsync(string name, CancellationToken cancellationToken) =>
         GetAsync($"v1/branches/{Uri.EscapeDataString(name)}", ContractsJson.Default.BranchResponse, cancellationToken);
 
     public Task<ApiResult<BranchResponse>> CreateBranchAsync(BranchCreateRequest request, CancellationToken cancellationToken) =>
         PostAsync("v1/branches", request, ContractsJson.Default.BranchCreateRequest, ContractsJson.Default.BranchResponse, cancellationToken);
 
+    public Task<ApiResult<BranchResponse>> UpdateBranchAsync(string name, BranchUpdateRequest request, CancellationToken cancellationToken) => SendAsync(
+        HttpMethod.Patch, $"v1/branches/{Uri.EscapeDataString(name)}", JsonContent.Create(request, ContractsJson.Default.BranchUpdateRequest),
+        ContractsJson.Default.BranchResponse, cancellationToken);
+
+    public Task<ApiResult<BranchResponse>> ResetBranchAsync(string name, BranchResetTarget target, CancellationToken cancellationToken) => PostAsync(
+        $"v1/branches/{Uri.EscapeDataString(name)}/reset", new BranchResetRequest(target), ContractsJson.Default.BranchResetRequest,
+        ContractsJson.Default.BranchResponse, cancellationToken);
+
+    /// <param name="newName">Null for the name that it had.</param>
+    public Task<ApiResult<BranchResponse>> RestoreBranchAsync(string name, string? newName, CancellationToken cancellationToken) => PostAsync(
+        $"v1/branches/{Uri.EscapeDataString(name)}/restore", new BranchRestoreRequest(newName), ContractsJson.Default.BranchRestoreRequest,
+        ContractsJson.Default.BranchResponse, cancellationToken);
+
     /// <summary>Answers the branch as it was.</summary>
-    public Task<ApiResult<BranchResponse>> DeleteBranchAsync(string name, CancellationToken cancellationToken) =>
-        SendAsync(HttpMethod.Delete, $"v1/branches/{Uri.EscapeDataString(name)}", null, ContractsJson.Default.BranchResponse, cancellationToken);
+    /// <param name="purge">It cannot be restored.</param>
+    public Task<ApiResult<BranchResponse>> DeleteBranchAsync(string name, bool purge, CancellationToken cancellationToken) => SendAsync(
+        HttpMethod.Delete, $"v1/branches/{Uri.EscapeDataString(name)}{(purge ? "?purge=true" : "")}", null, ContractsJson.Default.BranchResponse, cancellationToken);
 
     /// <summary>The log of a branch's Postgres as UTF-8 text; the caller disposes the stream.</summary>
     /// <param name="lines">How many of the last lines.</param>

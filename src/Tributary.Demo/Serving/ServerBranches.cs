@@ -29,7 +29,7 @@ sealed class ServerBranches(TributaryClient client) : IBranches
     public async Task DeleteAsync(string name, CancellationToken cancellationToken)
     {
         await _gate.Task.WaitAsync(cancellationToken);
-        var deleted = await client.DeleteBranchAsync(name, cancellationToken);
+        var deleted = await client.DeleteBranchAsync(name, purge: true, cancellationToken);
         if (!deleted.Succeeded && deleted.Problem.Code != ProblemCodes.BranchNotFound)
             throw new BranchException($"The branch {name} could not be deleted: {deleted.Problem.Detail}");
     }

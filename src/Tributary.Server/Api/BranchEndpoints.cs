@@ -7,7 +7,7 @@ using Tributary.Contracts;
 
 namespace Tributary.Server.Api;
 
-/// <summary>Branches: make, list, show, delete.</summary>
+/// <summary>Branches: make, list, show.</summary>
 sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger logger)
 {
     const int IdempotencyKeyCharsMax = 128;
@@ -19,18 +19,17 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
 
     public void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/branches", (CancellationToken cancellationToken) => ListAsync(cancellationToken));
+        routes.MapGet("/v1/branches", (bool? deleted, CancellationToken cancellationToken) => ListAsync(deleted ?? false, cancellationToken));
         routes.MapPost("/v1/branches", (BranchCreateRequest request, CancellationToken cancellationToken) => CreateAsync(request, cancellationToken));
         routes.MapGet("/v1/branches/{name}", (string name, CancellationToken cancellationToken) => GetAsync(name, cancellationToken));
-        routes.MapDelete("/v1/branches/{name}", (string name, CancellationToken cancellationToken) => DeleteAsync(name, cancellationToken));
     }
 
-    async Task<IResult> ListAsync(CancellationToken cancellationToken)
+    async Task<IResult> ListAsync(bool deleted, CancellationToken cancellationToken)
     {
         if (view.Branching is not { } branching)
             return Problems.Result(Problems.BranchingOff);
-        var branches = branching.Manager.List();
-        var usage = branches.Count == 0 ? null : await branching.Manager.MeasureAsync(cancellationToken);
+        var branches = deleted ? branching.Manager.ListDeleted() : branching.Manager.List();
+        var usage = deleted || branches.Count == 0 ? null : await branching.Manager.MeasureAsync(cancellationToken);
         var gateway = view.Gateway();
         return Results.Json(
             new BranchListResponse([.. branches.Select(branch => BranchView.Of(branch, branching, gateway, usage?.Branches.GetValueOrDefault(branch.Name.ToString())))]),
@@ -60,34 +59,24 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
 
         if (request.IdempotencyKey is { Length: 0 or > IdempotencyKeyCharsMax })
             return Problems.Result(Problems.Invalid($"an idempotency key has 1 to {IdempotencyKeyCharsMax} characters"));
+        if (BranchRequests.PolicyOf(request, out var wrong) is not { } policy)
+            return Problems.Result(Problems.Invalid(wrong!));
         // What is wrong with the request itself is said first: it stays wrong when branching is turned on.
         if (view.Branching is not { } branching)
             return Problems.Result(Problems.BranchingOff);
-        var origin = request.FromSeed ? Branching.BranchOrigin.Seed : Branching.BranchOrigin.Now;
         // With a key the creation belongs to every request that shares it, so one client that goes away must not undo it.
         var creation = request.IdempotencyKey is { } key
-            ? await _keys.OnceAsync(key, () => MakeAsync(branching, name, origin, key, CancellationToken.None))
-            : await MakeAsync(branching, name, origin, key: null, cancellationToken);
+            ? await _keys.OnceAsync(key, () => MakeAsync(branching, name, request, policy, CancellationToken.None))
+            : await MakeAsync(branching, name, request, policy, cancellationToken);
         return creation.Problem is { } problem ? Problems.Result(problem) : Show(creation.Branch!, branching, usage: null, creation.Took, StatusCodes.Status201Created);
     }
 
-    async Task<IResult> DeleteAsync(string name, CancellationToken cancellationToken)
-    {
-        if (view.Branching is not { } branching)
-            return Problems.Result(Problems.BranchingOff);
-        var found = branching.Manager.Find(name);
-        if (!found.Succeeded)
-            return Problems.Result(Problems.Of(found.Error));
-        var deleted = await branching.Manager.DeleteAsync(found.Value.Name, cancellationToken);
-        return deleted.Succeeded ? Show(deleted.Value, branching, usage: null, took: null, StatusCodes.Status200OK) : Problems.Result(Problems.Of(deleted.Error));
-    }
-
-    async Task<Creation> MakeAsync(BranchingPart branching, BranchName? name, Branching.BranchOrigin origin, string? key, CancellationToken cancellationToken)
+    async Task<Creation> MakeAsync(BranchingPart branching, BranchName? name, BranchCreateRequest request, BranchPolicy policy, CancellationToken cancellationToken)
     {
         var started = timeProvider.GetTimestamp();
         for (var attempt = 1; ; attempt++)
         {
-            var made = await branching.Manager.CreateAsync(name ?? GeneratedName.Next(), origin, key, cancellationToken);
+            var made = await branching.Manager.CreateAsync(BranchRequests.Of(name ?? GeneratedName.Next(), request, policy), cancellationToken);
             if (!made.Succeeded && made.Error.Kind == BranchErrorKind.AlreadyExists && name is null && attempt < GeneratedNameTries)
                 continue;
             var took = timeProvider.GetElapsedTime(started);

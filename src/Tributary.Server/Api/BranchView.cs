@@ -23,7 +23,13 @@ static class BranchView
         {
             Id = branch.Id,
             Name = name,
-            State = branch.State switch { BranchState.Creating => BranchLife.Creating, BranchState.Deleting => BranchLife.Deleting, _ => BranchLife.Ready },
+            State = branch.State switch
+            {
+                BranchState.Creating => BranchLife.Creating,
+                BranchState.Deleting => BranchLife.Deleting,
+                BranchState.Deleted => BranchLife.Deleted,
+                _ => BranchLife.Ready,
+            },
             Compute = branch.Compute switch
             {
                 ComputeState.Starting => BranchCompute.Starting,
@@ -34,9 +40,32 @@ static class BranchView
             Lsn = branch.Lsn.ToString(),
             DataTime = branch.DataTime,
             // Two clocks' readings of one machine may be a hair apart the wrong way.
-            DataAgeMs = Math.Max(0, (long)(branch.CreatedAt - branch.DataTime).TotalMilliseconds),
+            DataAgeMs = Math.Max(0, (long)((branch.ResetAt ?? branch.CreatedAt) - branch.DataTime).TotalMilliseconds),
             CreatedAt = branch.CreatedAt,
-            Origin = branch.Origin == Branching.BranchOrigin.Now ? Contracts.BranchOrigin.Now : Contracts.BranchOrigin.Seed,
+            Origin = branch.Origin switch
+            {
+                Branching.BranchOrigin.Now => Contracts.BranchOrigin.Now,
+                Branching.BranchOrigin.Branch => Contracts.BranchOrigin.Branch,
+                _ => Contracts.BranchOrigin.Seed,
+            },
+            Parent = branching.Manager.ParentOf(branch)?.ToString(),
+            ParentId = branch.ParentId,
+            Owner = branch.Policy.Owner,
+            Labels = branch.Policy.Labels,
+            Folder = $"b{branch.Number}",
+            Protected = branch.Policy.IsProtected,
+            TtlSeconds = branch.Policy.Ttl?.TotalSeconds,
+            TtlFrom = branch.Policy.Ttl is null ? null : branch.Policy.TtlFrom == TtlStart.LastUse ? BranchTtlStart.LastUse : BranchTtlStart.Creation,
+            ExpiresAt = branch.ExpiresAt,
+            Durability = branch.Policy.Durability == Durability.Durable ? BranchDurability.Durable : BranchDurability.Ephemeral,
+            Settings = branch.Policy.Settings,
+            BirthKept = branch.Birth is not null,
+            ResetAt = branch.ResetAt,
+            DeletedAt = branch.DeletedAt,
+            LastUsedAt = branch.LastUsedAt,
+            RunSeconds = Math.Round(branch.Usage.RunTime.TotalSeconds, 1),
+            CpuSeconds = Math.Round(branch.Usage.CpuTime.TotalSeconds, 2),
+            ConnectionsTotal = branch.Usage.Connections,
             SeedId = branch.SeedId.Length > 0 ? branch.SeedId : null,
             Connections = branch.Connections,
             ExclusiveBytes = usage?.ExclusiveBytes,

@@ -25,6 +25,8 @@ static class Problems
         BranchErrorKind.InvalidName => New(error, "Invalid name", StatusCodes.Status400BadRequest, ProblemCodes.InvalidName),
         BranchErrorKind.NotFound => New(error, "No such branch", StatusCodes.Status404NotFound, ProblemCodes.BranchNotFound, "'tributary branch list' shows all"),
         BranchErrorKind.AlreadyExists => New(error, "The branch exists", StatusCodes.Status409Conflict, ProblemCodes.BranchExists, "take another name, or delete that branch first"),
+        BranchErrorKind.InvalidRequest => New(error, "Invalid request", StatusCodes.Status400BadRequest, ProblemCodes.InvalidRequest),
+        BranchErrorKind.Protected => New(error, "The branch is protected", StatusCodes.Status409Conflict, ProblemCodes.BranchProtected),
         BranchErrorKind.NotReady => New(error, "Branching is not ready", StatusCodes.Status503ServiceUnavailable, ProblemCodes.BranchingNotReady, "'tributary status' shows how far it is"),
         BranchErrorKind.LimitReached => New(error, "Limit reached", StatusCodes.Status429TooManyRequests, ProblemCodes.LimitReached, "delete branches that are not used, or raise the limit under 'branching:'"),
         BranchErrorKind.PoolFull => New(error, "The pool is full", StatusCodes.Status507InsufficientStorage, ProblemCodes.PoolFull, "delete branches, or raise 'branching.pool-size'"),

@@ -23,6 +23,9 @@ public sealed class ConfigurationReader
     /// <summary>Postgres with 16 MB of buffers starts and answers in this; with less the kernel ends it before it is ready.</summary>
     const long BranchMemoryBytesLeast = 64L << 20;
 
+    /// <summary>A branch that has only started has some 20 MB of its own: its log and the pages that a start writes.</summary>
+    const long BranchBytesLeast = 64L << 20;
+
     /// <summary>Postgres's own processes, the sandbox's, and a few sessions.</summary>
     const int BranchProcessesLeast = 16;
 
@@ -193,6 +196,10 @@ public sealed class ConfigurationReader
             SparesKept = _scalars.Number(section.Scalar("spares"), 0, 16, defaults.SparesKept),
             IdleTimeout = _scalars.Duration(section.Scalar("idle-timeout"), TimeSpan.FromSeconds(1), defaults.IdleTimeout),
             BranchesMax = _scalars.Number(section.Scalar("branches-max"), 1, 100_000, defaults.BranchesMax),
+            BranchesPerOwnerMax = section.Scalar("branches-per-owner-max") is { } perOwner ? _scalars.Number(perOwner, 1, 100_000, 1) : defaults.BranchesPerOwnerMax,
+            BranchBytesMax = section.Scalar("branch-bytes-max") is { } own ? _scalars.Bytes(own, BranchBytesLeast, 0) : defaults.BranchBytesMax,
+            RestoreGrace = _scalars.Duration(section.Scalar("restore-grace"), TimeSpan.Zero, defaults.RestoreGrace),
+            DeletedKeptMax = _scalars.Number(section.Scalar("deleted-kept-max"), 0, 100_000, defaults.DeletedKeptMax),
             RunningMax = _scalars.Number(section.Scalar("running-max"), 1, 10_000, defaults.RunningMax),
             StartsAtOnceMax = _scalars.Number(section.Scalar("starts-at-once-max"), 1, 1000, defaults.StartsAtOnceMax),
             StartTimeout = _scalars.Duration(section.Scalar("start-timeout"), TimeSpan.FromSeconds(1), defaults.StartTimeout),

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text.RegularExpressions;
+using Tributary.Contracts;
 using Tributary.Postgres;
 
 namespace Tributary.Server.Configuration;
@@ -41,7 +42,7 @@ sealed class ScalarReader(ReadContext context)
     {
         if (value is not { } located)
             return fallback;
-        if (!ScalarText.TryDuration(located.Text, out var duration))
+        if (!DurationText.TryParse(located.Text, out var duration))
             context.Add(located, $"'{located.Shown}' is not a duration; write a whole number and ms, s, m, h or d, for example 15s");
         else if (duration < least)
             context.Add(located, $"'{located.Shown}' is too short; at least {least.TotalMilliseconds:0}ms is needed");

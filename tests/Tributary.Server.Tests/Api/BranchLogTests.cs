@@ -17,7 +17,7 @@ public sealed class BranchLogTests(BranchingServerFixture fixture) : IClassFixtu
 
         await RaiseAsync(made, "after the look");
         await ReadUntilAsync(reader, "after the look");
-        await fixture.Server.Client.DeleteBranchAsync("logged", Production.Token);
+        await fixture.Server.Client.DeleteBranchAsync("logged", purge: true, Production.Token);
         await reader.ReadToEndAsync(Production.Token).WaitAsync(TimeSpan.FromSeconds(30), TimeProvider.System, Production.Token);
     }
 

@@ -53,7 +53,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
 
         var shown = (await fixture.Server.Client.GetBranchAsync("life", Production.Token)).Value!;
         var listed = (await fixture.Server.Client.ListBranchesAsync(Production.Token)).Value!;
-        var deleted = await fixture.Server.Client.DeleteBranchAsync("life", Production.Token);
+        var deleted = await fixture.Server.Client.DeleteBranchAsync("life", purge: true, Production.Token);
         var gone = await fixture.Server.Client.GetBranchAsync("life", Production.Token);
 
         Assert.True(made.CreateMs > 0);
@@ -92,7 +92,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         Assert.True(Sum("tributary_branching_create_seconds_count") >= 1);
         Assert.True(Sum("tributary_gateway_connections_opened_total") >= 1);
         Assert.True(Sum("tributary_gateway_relayed_bytes_total") > 0);
-        await fixture.Server.Client.DeleteBranchAsync("measured", Production.Token);
+        await fixture.Server.Client.DeleteBranchAsync("measured", purge: true, Production.Token);
     }
 
     [Fact]
@@ -101,7 +101,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         await fixture.CreateAsync("near-41");
 
         var get = await fixture.Server.Client.GetBranchAsync("near-42", Production.Token);
-        var delete = await fixture.Server.Client.DeleteBranchAsync("near-42", Production.Token);
+        var delete = await fixture.Server.Client.DeleteBranchAsync("near-42", purge: true, Production.Token);
 
         Assert.Contains("Did you mean near-41?", get.Problem!.Detail, StringComparison.Ordinal);
         Assert.Contains("Did you mean near-41?", delete.Problem!.Detail, StringComparison.Ordinal);

@@ -19,7 +19,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $f$
         'usual_storage', CASE t.typstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END,
         'compression', CASE to_jsonb(a) ->> 'attcompression' WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,
         'statistics', NULLIF(a.attstattarget, -1),
-        'options', to_jsonb(a.attoptions),
+        -- Since the minor releases of November 2026 a server keeps a version of its own there (15.20), which is nobody's setting.
+        'options', (SELECT to_jsonb(array_agg(o ORDER BY o)) FROM unnest(a.attoptions) o WHERE o NOT LIKE 'pg_attver=%'),
         'fdw_options', tributary.ddl_fdw_options(a.attfdwoptions),
         'local', a.attislocal, 'inherited', a.attinhcount > 0,
         'comment', col_description(relation, a.attnum),

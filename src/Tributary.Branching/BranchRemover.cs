@@ -1,0 +1,165 @@
+using Microsoft.Extensions.Logging;
+using Tributary.Branching.Compute;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching;
+
+/// <summary>
+/// Ends branches.
+/// <list type="number">
+/// <item>Mark: the branch on disk is Deleted, or Deleting when it is not to be kept; nobody finds it any more.</item>
+/// <item>Stop its server, in order when it may come back.</item>
+/// <item>After the grace period, or at once when it is not kept: remove its volumes, then its row.</item>
+/// </list>
+/// A crash leaves a row in state Deleting or Deleted; the next start goes on from there.
+/// </summary>
+internal sealed class BranchRemover(
+    BranchingOptions options, BranchRegistry registry, BranchMaker maker, IStorageDriver storage, BranchComputes computes, Func<long> freeBytes,
+    TimeProvider time, ILogger logger)
+{
+    /// <summary>How often ends of lives and of grace periods are looked for; they are exact to this.</summary>
+    static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
+
+    /// <param name="purge">It cannot be restored, and its space is free at once.</param>
+    public async Task<BranchResult<Branch>> DeleteAsync(BranchName name, bool purge, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var isKept = !purge && options.RestoreGrace > TimeSpan.Zero;
+        var live = registry.Find(name.ToString()).Value is { } known ? computes.Describe(known) : null;
+
+        // Step 1: mark.
+        var marked = registry.Change(name.ToString(), current => current.Policy.IsProtected ? BranchMaker.Protected(name) : current with
+        {
+            State = isKept ? BranchState.Deleted : BranchState.Deleting,
+            DeletedAt = time.GetUtcNow(),
+            Usage = live?.Usage ?? current.Usage,
+            LastUsedAt = live?.LastUsedAt ?? current.LastUsedAt,
+        });
+        if (marked.Value is not { } branch)
+            return marked;
+        try
+        {
+            // Step 2: stop. Step 3: remove.
+            if (isKept)
+                await computes.EndAsync(branch.Number);
+            else
+                await FinishAsync(branch);
+        }
+        catch (StorageException exception)
+        {
+            return new BranchError(BranchErrorKind.StorageFailed, $"{exception.Message} The branch is marked for deletion; the next start of Tributary finishes it.");
+        }
+
+        Log.BranchDeleted(logger, name.ToString());
+        return branch;
+    }
+
+    /// <summary>Brings back the branch of this name that was deleted last.</summary>
+    /// <param name="newName">When the name has been taken meanwhile; null for the one that it had.</param>
+    public BranchResult<Branch> Restore(BranchName name, BranchName? newName)
+    {
+        var deleted = registry.In(BranchState.Deleted).Where(branch => branch.Name == name).MaxBy(branch => branch.DeletedAt);
+        if (deleted is null)
+        {
+            return new BranchError(BranchErrorKind.NotFound, options.RestoreGrace > TimeSpan.Zero
+                ? $"No deleted branch '{name}' is kept; each is for {options.RestoreGrace}. 'tributary branch list --deleted' shows those that are."
+                : "Deleted branches are not kept, since branching.restore-grace is 0.");
+        }
+
+        var restored = registry.Change(deleted.Id, current => current.State != BranchState.Deleted
+            ? new BranchError(BranchErrorKind.NotFound, $"The deleted branch {name} has just been removed.")
+            : current with
+            {
+                State = BranchState.Ready,
+                Name = newName ?? name,
+                DeletedAt = null,
+                // A life that has ended would end again at once; whoever restores a branch wants it.
+                Policy = current.ExpiresAt <= time.GetUtcNow() ? current.Policy with { Ttl = null } : current.Policy,
+            });
+        return restored.Value is { } branch ? computes.Describe(branch) : restored;
+    }
+
+    /// <summary>Ends what has lived long enough until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(CheckInterval, time);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            try
+            {
+                await ExpireAsync(cancellationToken);
+                await RemoveOldAsync();
+            }
+            catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+            {
+                Log.RemovalFailed(logger, exception);
+            }
+        }
+    }
+
+    /// <summary>Undoes and finishes what a crash has interrupted, and removes what it has left.</summary>
+    public async Task ReconcileAsync(CancellationToken cancellationToken)
+    {
+        foreach (var branch in registry.All())
+        {
+            if (branch.State is BranchState.Creating or BranchState.Deleting)
+                Log.Reconciled(logger, branch.Name.ToString());
+            else if (branch.UnsettledBoot is { } boot && boot != PoolFlush.Boot)
+                Log.BranchLost(logger, branch.Name.ToString());
+            else
+                continue;
+            await FinishAsync(branch);
+        }
+
+        await SettleAsync(cancellationToken);
+        var known = registry.All().SelectMany(branch => new[] { Branch.VolumeOf(branch.Number), branch.Birth }).ToHashSet(StringComparer.Ordinal);
+        foreach (var volume in storage.List("branches").Concat(storage.List(Branch.BirthsFolder)).Where(volume => !known.Contains(volume)))
+        {
+            Log.Reconciled(logger, volume);
+            await storage.DeleteAsync(volume, cancellationToken);
+        }
+    }
+
+    async Task SettleAsync(CancellationToken cancellationToken)
+    {
+        var unsettled = registry.All().Where(branch => branch.UnsettledBoot is not null).ToList();
+        if (unsettled.Count == 0)
+            return;
+        await PoolFlush.FlushAsync(storage.PathOf(""), cancellationToken);
+        foreach (var branch in unsettled)
+            registry.Change(branch.Id, current => current with { UnsettledBoot = null });
+    }
+
+    async Task ExpireAsync(CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        foreach (var branch in registry.In(BranchState.Ready).Where(branch => branch.Policy is { Ttl: not null, IsProtected: false }).Select(computes.Describe))
+        {
+            if (branch.ExpiresAt > now || (branch.Policy.TtlFrom == TtlStart.LastUse && branch.Connections > 0))
+                continue;
+            Log.BranchExpired(logger, branch.Name.ToString());
+            await DeleteAsync(branch.Name, purge: false, cancellationToken);
+        }
+    }
+
+    // Those whose grace period is over; when space is short, the oldest before that.
+    async Task RemoveOldAsync()
+    {
+        var deleted = registry.In(BranchState.Deleted).OrderBy(branch => branch.DeletedAt).ToList();
+        foreach (var branch in deleted.Where((branch, index) =>
+            branch.DeletedAt + options.RestoreGrace <= time.GetUtcNow() || index < deleted.Count - options.DeletedKeptMax || (index == 0 && freeBytes() < 2 * BranchRegistry.FreeBytesMin)))
+        {
+            var marked = registry.Change(branch.Id, current => current.State == BranchState.Deleted
+                ? current with { State = BranchState.Deleting, Name = current.Name }
+                : new BranchError(BranchErrorKind.NotFound, $"The branch {branch.Name} has been restored."));
+            if (marked.Value is { } old)
+                await FinishAsync(old);
+        }
+    }
+
+    async Task FinishAsync(Branch branch)
+    {
+        await maker.RemoveVolumesAsync(branch, keepBirth: false);
+        registry.Remove(branch.Id);
+    }
+}
