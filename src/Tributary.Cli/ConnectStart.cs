@@ -58,7 +58,7 @@ static class ConnectStart
             }
 
             await timer.WaitForNextTickAsync(cancellationToken);
-            status = server.HasEnded ? null : (await server.Client.GetStatusAsync(cancellationToken)).Value;
+            status = await server.AnswersAsync(cancellationToken);
         }
 
         progress.Dispose();

@@ -23,8 +23,6 @@ sealed class DetachedServer : IDisposable
 
     public string LogFile => _log.File;
 
-    public TributaryClient Client => _client;
-
     /// <summary>Starts <c>tributary up</c> with these arguments, in the folder where this command runs.</summary>
     /// <exception cref="IOException">The state folder cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">This user may not write there.</exception>
@@ -33,10 +31,11 @@ sealed class DetachedServer : IDisposable
     {
         var log = new ServerLog(configuration.StateDirectory);
         log.Prepare();
+        var end = new FileInfo(log.File).Length;
         var process = await ChildProcesses.StartAsync(
             new ChildProcessSpec("env", [$"--chdir={Environment.CurrentDirectory}", "setsid", .. Self(), "up", .. upArguments, UpOptions.KeptLog.Name]) { LogFile = log.File },
             cancellationToken);
-        return new DetachedServer(process, new TributaryClient(configuration.Api.Socket), log, new FileInfo(log.File).Length);
+        return new DetachedServer(process, new TributaryClient(configuration.Api.Socket), log, end);
     }
 
     /// <summary>Waits until the server answers; null when it has ended instead.</summary>
@@ -54,7 +53,7 @@ sealed class DetachedServer : IDisposable
         }
     }
 
-    /// <summary>Passes on why the server has ended, with its exit code.</summary>
+    /// <summary>Passes on why the server has ended, and answers its exit code; to be called when <see cref="AnswersAsync"/> has answered null.</summary>
     public int ReportEnd(TextWriter error)
     {
         var lines = _log.LinesFrom(_logStart);
@@ -64,8 +63,6 @@ sealed class DetachedServer : IDisposable
             error.WriteLine(line);
         return _process.ExitCode is 0 ? ExitCodes.Failed : _process.ExitCode;
     }
-
-    public bool HasEnded => _process.HasExited;
 
     public void Dispose()
     {

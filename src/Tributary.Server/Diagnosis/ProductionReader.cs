@@ -49,13 +49,18 @@ static class ProductionReader
     /// <returns>The facts, or the one check that has failed.</returns>
     public static async Task<(ProductionFacts? Facts, DoctorCheck? Failure)> ReadAsync(PostgresUrl source, bool tryPhysical, CancellationToken cancellationToken)
     {
-        using var late = new CancellationTokenSource(QueryLimit, TimeProvider.System);
+        // The opening has a limit of its own, of each attempt with and without TLS.
+        using var late = new CancellationTokenSource(Timeout.InfiniteTimeSpan, TimeProvider.System);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
             ProductionFacts facts;
             await using (var session = await ServerSession.OpenAsync(source, Parameters(replication: false), TimeProvider.System, cancellationToken))
+            {
+                late.CancelAfter(QueryLimit);
                 facts = await ReadAsync(session, either.Token);
+            }
+
             // What cannot succeed is not tried: the check of the right or of the senders says so already.
             return (tryPhysical && facts is { MayReplicate: true, FreeSenders: > 0 } ? facts with { PhysicalRefusal = await RefusalAsync(source, cancellationToken) } : facts, null);
         }
@@ -128,11 +133,12 @@ static class ProductionReader
     // The very connection that a base backup and a standby make; the answer to a question shows that it is one.
     static async Task<string?> RefusalAsync(PostgresUrl source, CancellationToken cancellationToken)
     {
-        using var late = new CancellationTokenSource(QueryLimit, TimeProvider.System);
+        using var late = new CancellationTokenSource(Timeout.InfiniteTimeSpan, TimeProvider.System);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
             await using var session = await ServerSession.OpenAsync(source, Parameters(replication: true), TimeProvider.System, cancellationToken);
+            late.CancelAfter(QueryLimit);
             await session.QueryAsync("IDENTIFY_SYSTEM", either.Token);
             return null;
         }
