@@ -89,7 +89,7 @@ public static class BranchingRemoval
             await StorageCommand.RunAsync($"unmount {root}; end what still uses it (fuser -vm {root})", "umount", [root], cancellationToken);
         var subvolumes = new BtrfsDriver(root);
         IStorageDriver folders = new CopyDriver(root);
-        foreach (var volume in Pool.VolumeFolders.SelectMany(subvolumes.List).Concat(Pool.VolumesBeside))
+        foreach (var volume in Pool.VolumeFolders.SelectMany(subvolumes.List).Concat(Pool.SingleVolumes))
             await (await IsSubvolumeAsync(subvolumes.PathOf(volume), cancellationToken) ? subvolumes : folders).DeleteAsync(volume, cancellationToken);
         if (options.PoolPath is not null)
             Pool.Release(root);

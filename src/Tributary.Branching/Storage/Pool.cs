@@ -12,8 +12,8 @@ internal sealed class Pool
     /// <summary>The folders that volumes lie in.</summary>
     public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder, BaseImage.Folder];
 
-    /// <summary>The volumes that lie beside them.</summary>
-    public static readonly string[] VolumesBeside = [MainKeeper.Volume, MainKeeper.ArchiveVolume];
+    /// <summary>The volumes beside those folders.</summary>
+    public static readonly string[] SingleVolumes = [MainKeeper.Volume, "archive"];
 
     /// <summary>An image grows when less than a quarter of it is free: it is never made smaller, so not before it has to, and not so late that a branch is refused.</summary>
     const int GrowBelowPart = 4;

@@ -47,7 +47,7 @@ internal static class ZfsDataset
     {
         if (!StorageFacts.Has("zfs") || await PropertyAsync(OwnerProperty, dataset, cancellationToken) != options.StateDirectory)
             return;
-        foreach (var child in Pool.VolumeFolders.Concat(Pool.VolumesBeside))
+        foreach (var child in Pool.VolumeFolders.Concat(Pool.SingleVolumes))
         {
             // -R takes the clones of a volume's snapshots along, which are all volumes of this dataset.
             if (await PropertyAsync("type", $"{dataset}/{child}", cancellationToken) is not null)
