@@ -17,7 +17,7 @@ namespace Tributary.Branching.Archiving;
 internal sealed class LogArchive(
     PostgresInstallation installation, IStorageDriver storage, string socketDirectory, string superuser, string logFile, TimeProvider time, ILogger logger)
 {
-    public const string Volume = "archive";
+    const string Volume = "archive";
 
     /// <summary>How pg_receivewal names the segment that it is writing.</summary>
     const string Unfinished = ".partial";
