@@ -20,6 +20,9 @@ public enum BranchErrorKind
     PoolFull,
     StorageFailed,
 
+    /// <summary>The catalog cannot be read, or knows less than the pool; it can be rebuilt.</summary>
+    CatalogDamaged,
+
     /// <summary>Production cannot be reached or lacks what following needs.</summary>
     SourceUnsuitable,
     ComputeFailed,

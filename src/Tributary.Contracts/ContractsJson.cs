@@ -20,6 +20,7 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(StreamInitResponse))]
 [JsonSerializable(typeof(RemovalResponse))]
 [JsonSerializable(typeof(DoctorResponse))]
+[JsonSerializable(typeof(RepairResponse))]
 [JsonSerializable(typeof(CostRequest))]
 [JsonSerializable(typeof(CostResponse))]
 [JsonSerializable(typeof(ProblemResponse))]

@@ -26,6 +26,9 @@ public sealed class BranchingFixture : IAsyncLifetime
 
     public BranchingOptions Options { get; private set; } = null!;
 
+    /// <summary>Production belongs to the fixture that was taken over.</summary>
+    public bool IsGuest { get; init; }
+
     /// <summary>Readies production before it is followed, and answers the URL to follow it by; null for the superuser's.</summary>
     public Func<PostgresServer, Task<string>>? Prepare { get; init; }
 
@@ -143,7 +146,8 @@ public sealed class BranchingFixture : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await StopManagerAsync();
-        await Production.DisposeAsync();
+        if (!IsGuest)
+            await Production.DisposeAsync();
         _stop.Dispose();
     }
 
