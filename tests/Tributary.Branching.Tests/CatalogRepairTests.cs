@@ -53,13 +53,13 @@ public sealed class CatalogRepairTests : IAsyncLifetime
     public async Task A_lost_catalog_is_told_from_a_new_one_and_what_is_not_whole_is_said()
     {
         await MakeBranchesAsync();
-        await using (var lease = await _fixture.ConnectAsync(_fixture.Manager.Find("fork").Value!))
-            await ExecuteAsync(ConnectionString(lease), "CHECKPOINT");
-        var (parent, fork) = (_fixture.Manager.Find("parent").Value!, _fixture.Manager.Find("fork").Value!);
+        await _fixture.StopManagerAsync();
+        await using var second = await TakeOverAsync();
+        var (parent, fork) = (second.Manager.Find("parent").Value!, second.Manager.Find("fork").Value!);
         // One branch loses its record, one its volume.
         File.Delete(Path.Combine(Pool, "records", $"branch-{fork.Id}.json"));
-        await DeleteVolumeAsync($"b{_fixture.Manager.Find("guarded").Value!.Number}");
-        await _fixture.StopManagerAsync();
+        await DeleteVolumeAsync(second, $"b{second.Manager.Find("guarded").Value!.Number}");
+        await second.StopManagerAsync();
         File.Delete(Catalog);
 
         await ExpectRefusedAsync("missing or empty");
@@ -157,12 +157,11 @@ public sealed class CatalogRepairTests : IAsyncLifetime
     }
 
     // As the machine's administrator may do it by mistake.
-    async Task DeleteVolumeAsync(string folder)
+    async Task DeleteVolumeAsync(BranchingFixture fixture, string folder)
     {
-        await _fixture.StopIdleAsync();
         var path = Path.Combine(Pool, "branches", folder);
         var deleted = await ChildProcesses.RunAsync(
-            _fixture.Manager.Status.Driver == "btrfs" ? new ChildProcessSpec("btrfs", ["subvolume", "delete", path]) : new ChildProcessSpec("rm", ["-rf", path]), Token);
+            fixture.Manager.Status.Driver == "btrfs" ? new ChildProcessSpec("btrfs", ["subvolume", "delete", path]) : new ChildProcessSpec("rm", ["-rf", path]), Token);
         deleted.EnsureSucceeded("the deletion");
     }
 

@@ -51,11 +51,11 @@ static class DoctorCommand
     {
         if (!TryConfiguration(parse, out var configuration))
             return ExitCodes.Usage;
-        if (configuration?.Branching is not { } branching)
+        if (configuration is null)
             return Failures.Usage(parse, "nothing says which server to repair", "name its configuration with -c, or its source and state folder with --source and --state");
-        if (!Confirmation.Given(parse, $"a damaged or lost catalog in {branching.StateDirectory} by one made from the pool, and ends what a killed server left running there", "replaces"))
+        if (!Confirmation.Given(parse, $"a damaged or lost catalog in {configuration.StateDirectory} by one made from the pool, and ends what a killed server left running there", "replaces"))
             return ExitCodes.Usage;
-        var (repaired, failure) = await ServerRepair.RunAsync(branching, TimeProvider.System, cancellationToken);
+        var (repaired, failure) = await ServerRepair.RunAsync(configuration, TimeProvider.System, cancellationToken);
         if (failure is not null)
             return Failures.Report(parse, failure);
         ServerCommand.Print(parse, repaired!, static json => json.RepairResponse, RepairText.Write);

@@ -7,8 +7,10 @@ namespace Tributary.Server.Hosting;
 public static class ServerRepair
 {
     public static async Task<(RepairResponse? Repaired, OperationFailure? Failure)> RunAsync(
-        BranchingOptions options, TimeProvider timeProvider, CancellationToken cancellationToken)
+        TributaryConfiguration configuration, TimeProvider timeProvider, CancellationToken cancellationToken)
     {
+        if (configuration.Branching is not { } options)
+            return (null, new OperationFailure(FailureKind.Configuration, "there is no 'branching:' in the configuration, so there is no catalog to repair"));
         if (!Directory.Exists(options.StateDirectory))
             return (null, new OperationFailure(FailureKind.StateUnusable, $"there is no state folder {options.StateDirectory}", "name it with --state or 'state:'"));
         using var stateLock = StateLock.TryTake(options.StateDirectory, out var held);
