@@ -29,7 +29,14 @@ public enum BranchErrorKind
 }
 
 /// <summary>An expected failure: the message says what failed, on what, and what to do.</summary>
-public sealed record BranchError(BranchErrorKind Kind, string Message);
+public sealed record BranchError(BranchErrorKind Kind, string Message)
+{
+    /// <summary>What storage or a program on it has refused; a server that found no space says so in its log, whose end is in the message.</summary>
+    internal static BranchError OfStorage(Exception exception) =>
+        exception is StorageException { IsFull: true } || exception.Message.Contains("No space left on device", StringComparison.Ordinal)
+            ? new(BranchErrorKind.PoolFull, $"The pool is full: {exception.Message} Delete branches, or enlarge branching.pool-size.")
+            : new(BranchErrorKind.StorageFailed, exception.Message);
+}
 
 /// <summary>A value or an expected failure.</summary>
 public readonly record struct BranchResult<T>(T? Value, BranchError? Error)

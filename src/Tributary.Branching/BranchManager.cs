@@ -82,8 +82,7 @@ public sealed class BranchManager : IAsyncDisposable
             catalog?.Dispose();
             if (pool is not null)
                 await pool.CloseAsync();
-            return (exception as BranchingException)?.Error ?? new BranchError(
-                exception is StorageException { IsFull: true } ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, exception.Message);
+            return (exception as BranchingException)?.Error ?? BranchError.OfStorage(exception);
         }
     }
 

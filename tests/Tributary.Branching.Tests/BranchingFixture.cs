@@ -65,11 +65,12 @@ public sealed class BranchingFixture : IAsyncLifetime
     }
 
     /// <summary>Starts a manager on the state and the production of a fixture whose manager has been stopped.</summary>
-    public async Task TakeOverAsync(BranchingFixture other)
+    public async Task<BranchingFixture> TakeOverAsync(BranchingFixture other, Func<BranchingOptions, BranchingOptions>? adjust = null)
     {
         Production = other.Production;
-        Options = other.Options;
+        Options = adjust?.Invoke(other.Options) ?? other.Options;
         await StartManagerAsync(Options);
+        return this;
     }
 
     /// <summary>Waits for a seed that holds all that production has committed; the commits are asynchronous, so what is flushed is not all.</summary>
