@@ -78,6 +78,9 @@ public enum BranchOrigin
     /// <summary>Production at the moment of the request: it holds every transaction that production had acknowledged by then.</summary>
     Now,
 
+    /// <summary>Production at a moment of its past.</summary>
+    Point,
+
     /// <summary>Another branch at the moment of the request: it holds every transaction that the branch had acknowledged by then.</summary>
     Branch,
 }

@@ -31,7 +31,7 @@ internal sealed class BranchMaker(
             return noParent;
 
         // The request counts from here on: before the name is on disk, so that a burst is one cut.
-        using var origin = Open(request.Origin, parent.Value);
+        using var origin = request.Origin == BranchOrigin.Point ? OriginShare.Of(new Cut(null, null, default, default) { Point = request.Point }) : Open(request.Origin, parent.Value);
         if (origin.Refusal is { } refusal)
             return refusal;
 
@@ -98,11 +98,13 @@ internal sealed class BranchMaker(
         }
     }
 
-    static OriginShare OpenBirth(Branch branch) => branch.Birth is { } birth
+    // What was production's present at first is by now its past.
+    OriginShare OpenBirth(Branch branch) => branch.Birth is { } birth
         ? OriginShare.Of(new Cut(null, null, branch.Lsn, branch.DataTime) { Volume = birth })
+        : branch.ParentId is null && main.Past.IsOn ? OriginShare.Of(new Cut(null, null, default, default) { Point = BranchPoint.At(branch.Lsn) })
         : OriginShare.Refused(new BranchError(
             BranchErrorKind.InvalidRequest,
-            $"What {branch.Name} was at first is not kept: it was production's present, or the storage keeps none. Reset it to the present of its parent: tributary branch reset {branch.Name}"));
+            $"What {branch.Name} was at first is not kept. Reset it to the present of its parent: tributary branch reset {branch.Name}"));
 
     async Task<BranchResult<Branch>> MakeAsync(Branch branch, long number, OriginShare origin, CancellationToken cancellationToken)
     {
@@ -120,8 +122,10 @@ internal sealed class BranchMaker(
                 : main.UseSeed(seed) ?? throw new StorageException($"The seed {seed.Id} has been removed in the meantime; try again.");
 
             // Step 3: put.
-            if (await PutAsync(cut, use, number, branch, cancellationToken) is { } error)
-                return error;
+            var put = await PutAsync(cut, use, number, branch, cancellationToken);
+            if (put.Value is not { } whole)
+                return put.Error!;
+            cut = whole;
 
             // Step 4: ready.
             cancellationToken.ThrowIfCancellationRequested();
@@ -140,19 +144,25 @@ internal sealed class BranchMaker(
         }
     }
 
-    async Task<BranchError?> PutAsync(Cut cut, SeedUse? use, long number, Branch branch, CancellationToken cancellationToken)
+    // Answers the cut with what is only known now.
+    async Task<BranchResult<Cut>> PutAsync(Cut cut, SeedUse? use, long number, Branch branch, CancellationToken cancellationToken)
     {
         var volume = Branch.VolumeOf(number);
+        if (cut.Point is { } point)
+        {
+            var recovered = await main.Past.CutAsync(point, number, cancellationToken);
+            if (recovered.Value is not { } past)
+                return recovered;
+            await KeepBirthAsync(volume, BirthOf(past, use, number), cancellationToken);
+            return past;
+        }
+
         if (cut.Fork is { } parent)
         {
             if (await computes.ForkAsync(parent, token => storage.CloneAsync(Branch.VolumeOf(parent.Number), volume, token), cancellationToken) is { } notForked)
                 return notForked;
             DataDirectory.StripFork(storage.PathOf(volume));
-            if (BirthOf(cut, use, number) is { } birth)
-            {
-                await storage.CloneAsync(volume, birth, cancellationToken);
-                await storage.FreezeAsync(birth, cancellationToken);
-            }
+            await KeepBirthAsync(volume, BirthOf(cut, use, number), cancellationToken);
         }
         else if ((use?.Volume ?? cut.Volume) is { } frozen)
         {
@@ -166,12 +176,20 @@ internal sealed class BranchMaker(
             await PoolFlush.FlushAsync(storage.PathOf(volume), cancellationToken);
         }
 
-        return null;
+        return cut;
+    }
+
+    async Task KeepBirthAsync(string volume, string? birth, CancellationToken cancellationToken)
+    {
+        if (birth is null)
+            return;
+        await storage.CloneAsync(volume, birth, cancellationToken);
+        await storage.FreezeAsync(birth, cancellationToken);
     }
 
     // Where the first moment is kept: a copy that shares nothing would cost as much as the branch.
     string? BirthOf(Cut cut, SeedUse? use, long number) =>
-        use?.Volume ?? cut.Volume ?? (cut.Fork is not null && storage.ClonesAreAtomic ? Branch.BirthOf(number) : null);
+        use?.Volume ?? cut.Volume ?? ((cut.Fork is not null || cut.Point is not null) && storage.ClonesAreAtomic ? Branch.BirthOf(number) : null);
 
     BranchResult<Branch> MakeReady(Branch reserved, long number, Cut cut, string? birth)
     {

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Compute;
-using Tributary.Branching.Seeding;
 using Tributary.Branching.Storage;
 
 namespace Tributary.Branching;

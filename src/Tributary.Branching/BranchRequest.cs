@@ -7,6 +7,9 @@ public sealed record BranchRequest(BranchName Name, BranchOrigin Origin)
     /// <summary>The branch that it forks; only with <see cref="BranchOrigin.Branch"/>.</summary>
     public string? Parent { get; init; }
 
+    /// <summary>The moment of production's past; only with <see cref="BranchOrigin.Point"/>.</summary>
+    public BranchPoint? Point { get; init; }
+
     /// <summary>A repetition with the same key answers the branch of the first request; null for none.</summary>
     public string? IdempotencyKey { get; init; }
 

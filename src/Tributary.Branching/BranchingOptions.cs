@@ -47,6 +47,15 @@ public sealed record BranchingOptions
     /// </summary>
     public TimeSpan NowGatherTime { get; init; } = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>
+    /// How far back a branch can be of the past: production's log of this time and an image of main now and then are kept. 0 keeps none.
+    /// Default 1 h: the deployment that went wrong a moment ago.
+    /// </summary>
+    public TimeSpan WalRetention { get; init; } = TimeSpan.FromHours(1);
+
+    /// <summary>Bytes of archived log, beyond which the oldest is given up before its time. Default 4 GiB: an hour at one megabyte a second.</summary>
+    public long ArchiveBytesMax { get; init; } = 4L << 30;
+
     /// <summary>A branch without connections for this long is stopped. Default 60 s.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(60);
 

@@ -13,6 +13,9 @@ public sealed record BranchingStatus(
 {
     /// <summary>Spares that can be promoted now.</summary>
     public int SparesReady { get; init; }
+
+    /// <summary>The earliest moment that a branch of the past can be of; null while none can.</summary>
+    public DateTimeOffset? PastSince { get; init; }
 }
 
 public enum BranchingPhase

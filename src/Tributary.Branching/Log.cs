@@ -46,6 +46,15 @@ internal static partial class Log
     [LoggerMessage(2015, LogLevel.Information, "Spare {Number} is promoted at {Lsn} for {Requests} requests in {ElapsedMs} ms.")]
     public static partial void SparePromoted(ILogger logger, long number, string lsn, int requests, double elapsedMs);
 
+    [LoggerMessage(2016, LogLevel.Warning, "Main has removed log that was not archived yet; the archive begins anew.")]
+    public static partial void ArchiveGap(ILogger logger);
+
+    [LoggerMessage(2017, LogLevel.Error, "Production's log cannot be archived; the next try is in {PauseSeconds} s.")]
+    public static partial void ArchiveFailed(ILogger logger, double pauseSeconds, Exception exception);
+
+    [LoggerMessage(2018, LogLevel.Error, "No base image could be made; branches of the past go on from the one before.")]
+    public static partial void BaseFailed(ILogger logger, Exception exception);
+
     [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from {Origin} in {ElapsedMs} ms.")]
     public static partial void BranchCreated(ILogger logger, string branch, string origin, double elapsedMs);
 

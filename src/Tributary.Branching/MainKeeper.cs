@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Tributary.Branching.Archiving;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Compute;
 using Tributary.Branching.Following;
@@ -14,7 +15,8 @@ namespace Tributary.Branching;
 /// <list type="number">
 /// <item>Copy production once, by a base backup; a copy that a crash interrupted is thrown away and begun anew.</item>
 /// <item>Start main as a standby.</item>
-/// <item>Whenever main has moved and the newest seed is old enough, make a seed; keep spares ready for branches as of now.</item>
+/// <item>Whenever main has moved and the newest seed is old enough, make a seed; keep spares ready for branches as of now, and an archive for
+/// those of the past.</item>
 /// </list>
 /// </summary>
 internal sealed class MainKeeper : IAsyncDisposable
@@ -37,6 +39,7 @@ internal sealed class MainKeeper : IAsyncDisposable
     readonly ILogger _logger;
     readonly SeedShelf _shelf;
     readonly SpareKeeper _spares;
+    readonly ArchiveKeeper _archive;
     BranchingPhase _phase = BranchingPhase.Starting;
     double? _percent;
     MainPosition? _position;
@@ -44,14 +47,17 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     MainKeeper(
         BranchingOptions options, IStorageDriver storage, BranchCatalog catalog, BaseBackup backup, PhysicalFollower follower, SeedMaker seedMaker,
-        SeedShelf shelf, SpareKeeper spares, NowCuts cuts, TimeProvider time, ILogger logger)
+        SeedShelf shelf, SpareKeeper spares, ArchiveKeeper archive, NowCuts cuts, PastCuts past, TimeProvider time, ILogger logger)
     {
         (_options, _storage, _catalog, _backup, _follower, _seedMaker, _time, _logger) = (options, storage, catalog, backup, follower, seedMaker, time, logger);
-        (_shelf, _spares, Cuts) = (shelf, spares, cuts);
+        (_shelf, _spares, _archive, Cuts, Past) = (shelf, spares, archive, cuts, past);
     }
 
     /// <summary>What branches as of now are made of.</summary>
     public NowCuts Cuts { get; }
+
+    /// <summary>What branches of the past are made of.</summary>
+    public PastCuts Past { get; }
 
     /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
     public static MainKeeper Compose(
@@ -71,12 +77,18 @@ internal sealed class MainKeeper : IAsyncDisposable
             BranchComputes.LimitsOf(options), time);
         var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, follower.CloneAsync, time, logger);
         var cuts = new NowCuts(options, new SourcePosition(options, time), shelf, seedMaker, spares, follower.CloneAsync, follower.WaitForAsync, time, logger);
-        return new MainKeeper(options, pool.Driver, catalog, backup, follower, seedMaker, shelf, spares, cuts, time, logger);
+        var archive = new ArchiveKeeper(
+            options, pool.Driver,
+            new LogArchive(installation, pool.Driver, Path.GetDirectoryName(follower.SocketFile)!, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
+            new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
+            async token => await follower.PositionAsync(token) is var at ? (at.Lsn, at.DataTime) : default, follower.CloneAsync, time, logger);
+        var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), follower.PositionAsync, time);
+        return new MainKeeper(options, pool.Driver, catalog, backup, follower, seedMaker, shelf, spares, archive, cuts, past, time, logger);
     }
 
     public BranchingStatus Describe(string driver, int branches, int running)
     {
-        return new BranchingStatus(_phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _spares.LastError) { SparesReady = _spares.Ready };
+        return new BranchingStatus(_phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _spares.LastError) { SparesReady = _spares.Ready, PastSince = _archive.Oldest?.DataTime };
     }
 
     /// <summary>What to tell somebody who wants a branch while there is no seed.</summary>
@@ -103,7 +115,11 @@ internal sealed class MainKeeper : IAsyncDisposable
     public SeedUse? UseSeed(SeedStatus seed) => _shelf.Use(seed);
 
     /// <summary>Removes seeds that a crash left half made.</summary>
-    public Task ReconcileAsync(CancellationToken cancellationToken) => _shelf.ReconcileAsync(cancellationToken);
+    public async Task ReconcileAsync(CancellationToken cancellationToken)
+    {
+        await _shelf.ReconcileAsync(cancellationToken);
+        await _archive.ReconcileAsync(cancellationToken);
+    }
 
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -131,8 +147,8 @@ internal sealed class MainKeeper : IAsyncDisposable
             }
         }
 
-        // Step 3: make seeds and spares.
-        await Task.WhenAll(_follower.RunAsync(cancellationToken), SeedLoopAsync(cancellationToken), _spares.RunAsync(cancellationToken));
+        // Step 3: make seeds and spares, keep the archive.
+        await Task.WhenAll(_follower.RunAsync(cancellationToken), SeedLoopAsync(cancellationToken), _spares.RunAsync(cancellationToken), _archive.RunAsync(cancellationToken));
     }
 
     public async ValueTask DisposeAsync()

@@ -271,6 +271,9 @@ internal sealed record Cut(SeedStatus? Seed, Spare? Spare, Lsn Lsn, DateTimeOffs
     /// <summary>Or the branch to fork.</summary>
     public Branch? Fork { get; init; }
 
+    /// <summary>Or a moment of the past; position and time are known once its volume is made.</summary>
+    public BranchPoint? Point { get; init; }
+
     /// <summary>Or a frozen volume.</summary>
     public string? Volume { get; init; }
 }

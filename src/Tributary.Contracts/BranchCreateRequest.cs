@@ -15,6 +15,12 @@ public sealed record BranchCreateRequest
     /// <summary>The name of a branch to fork instead of production: the new one holds all that it has committed.</summary>
     public string? From { get; init; }
 
+    /// <summary>
+    /// A moment of production's past instead of the present: ISO 8601, which holds all that was committed until then by production's clock, or a
+    /// position of its log, which holds every record that ends there or before.
+    /// </summary>
+    public string? At { get; init; }
+
     /// <summary>Who answers for it.</summary>
     public string? Owner { get; init; }
 

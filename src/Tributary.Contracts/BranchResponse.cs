@@ -114,6 +114,9 @@ public enum BranchOrigin
     /// <summary>The moment of the request.</summary>
     Now,
 
+    /// <summary>A moment of production's past.</summary>
+    Point,
+
     /// <summary>Another branch, at the moment of the request.</summary>
     Branch,
 }

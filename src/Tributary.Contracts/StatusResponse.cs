@@ -61,6 +61,9 @@ public sealed record BranchingStatusResponse
     /// <summary>Spares that can be promoted now.</summary>
     public int SparesReady { get; init; }
 
+    /// <summary>The earliest moment that a branch of the past can be of; absent while none can.</summary>
+    public DateTimeOffset? PastSince { get; init; }
+
     public int Branches { get; init; }
 
     public int Running { get; init; }

@@ -41,6 +41,7 @@ sealed class BranchingPart : IAsyncDisposable
             BaseBackupPercent = status.BaseBackupPercent,
             Seeds = [.. status.Seeds.Select(seed => new SeedResponse(seed.Id, seed.Lsn.ToString(), seed.DataTime))],
             SparesReady = status.SparesReady,
+            PastSince = status.PastSince,
             Branches = status.Branches,
             Running = status.Running,
             PoolUsedBytes = usage?.PoolUsedBytes,

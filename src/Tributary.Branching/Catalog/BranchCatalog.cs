@@ -16,6 +16,7 @@ internal sealed class BranchCatalog : IDisposable
         CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS seeds (
             id TEXT PRIMARY KEY, state TEXT NOT NULL, lsn TEXT NOT NULL, data_time TEXT NOT NULL);
+        CREATE TABLE IF NOT EXISTS bases (id TEXT PRIMARY KEY, log_from TEXT NOT NULL, lsn TEXT NOT NULL, data_time TEXT NOT NULL);
         CREATE TABLE IF NOT EXISTS branches (
             id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL, seed_id TEXT NOT NULL,
             lsn TEXT NOT NULL, data_time TEXT NOT NULL, created_at TEXT NOT NULL, generation INTEGER NOT NULL DEFAULT 1,
@@ -183,6 +184,16 @@ internal sealed class BranchCatalog : IDisposable
         records => records.Put(SeedRow.Of(seed)));
 
     public void RemoveSeed(string id) => Change("DELETE FROM seeds WHERE id = $1", [id], records => records.RemoveSeed(id));
+
+    /// <summary>Base images that are complete.</summary>
+    public IReadOnlyList<BaseImage> Bases() => Query(
+        "SELECT id, log_from, lsn, data_time FROM bases ORDER BY id",
+        row => new BaseImage(row.GetString(0), Lsn.Parse(row.GetString(1)), Lsn.Parse(row.GetString(2)), Time(row.GetString(3))));
+
+    public void AddBase(BaseImage image) =>
+        Execute("INSERT OR REPLACE INTO bases VALUES ($1, $2, $3, $4)", image.Id, image.LogFrom.ToString(), image.Lsn.ToString(), Text(image.DataTime));
+
+    public void RemoveBase(string id) => Execute("DELETE FROM bases WHERE id = $1", id);
 
     public void Dispose() => _connection.Dispose();
 

@@ -26,13 +26,19 @@ static class BranchCreateCommand
 
     static readonly Option<string?> From = new("--from") { Description = "Fork this branch, with all that it has committed, instead of production", HelpName = "branch" };
 
+    static readonly Option<string?> At = new("--at")
+    {
+        Description = "Take production as it was at this moment (ISO 8601) or position of its log",
+        HelpName = "time|lsn",
+    };
+
     static readonly Option<bool> Protect = new("--protect") { Description = "Neither delete nor reset it until it is unprotected" };
 
     static readonly BranchPolicyOptions Policy = new();
 
     public static Command Build()
     {
-        var command = new Command("create", "Make a branch: a copy of production as of now, to break") { Name, FromSeed, From, Protect, IdempotencyKey };
+        var command = new Command("create", "Make a branch: a copy of production as of now, to break") { Name, FromSeed, From, At, Protect, IdempotencyKey };
         Policy.AddTo(command);
         return command.AskingServer<BranchResponse>(
             static (client, parse, cancellationToken) => client.CreateBranchAsync(
@@ -41,6 +47,7 @@ static class BranchCreateCommand
                     Name = parse.GetValue(Name),
                     FromSeed = parse.GetValue(FromSeed),
                     From = parse.GetValue(From),
+                    At = parse.GetValue(At),
                     Protected = parse.GetValue(Protect),
                     IdempotencyKey = parse.GetValue(IdempotencyKey),
                 }),
@@ -48,6 +55,7 @@ static class BranchCreateCommand
             static json => json.BranchResponse, BranchText.One)
             .WithExamples(
                 "tributary branch create agent-42", "tributary branch create agent-42 --ttl 8h --owner ann --label team=pricing",
-                "tributary branch create what-if --from agent-42", "psql \"$(tributary branch create -o json | jq -r .url)\"");
+                "tributary branch create what-if --from agent-42",
+                "tributary branch create before --at 2026-04-01T12:00:00Z", "psql \"$(tributary branch create -o json | jq -r .url)\"");
     }
 }

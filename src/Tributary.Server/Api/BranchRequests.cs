@@ -9,9 +9,13 @@ static class BranchRequests
 {
     /// <param name="name">The name that was given, or one that was made.</param>
     public static BranchRequest Of(BranchName name, BranchCreateRequest request, BranchPolicy policy) =>
-        new(name, request.From is not null ? Branching.BranchOrigin.Branch : request.FromSeed ? Branching.BranchOrigin.Seed : Branching.BranchOrigin.Now)
+        new(name, request.From is not null ? Branching.BranchOrigin.Branch
+            : request.At is not null ? Branching.BranchOrigin.Point
+            : request.FromSeed ? Branching.BranchOrigin.Seed
+            : Branching.BranchOrigin.Now)
         {
             Parent = request.From,
+            Point = request.At is { } at && BranchPoint.TryParse(at, out var point, out _) ? point : null,
             IdempotencyKey = request.IdempotencyKey,
             Policy = policy,
         };
@@ -19,11 +23,14 @@ static class BranchRequests
     /// <summary>The policy that a creation asks for; null with what is wrong.</summary>
     public static BranchPolicy? PolicyOf(BranchCreateRequest request, out string? error)
     {
-        if (request is { FromSeed: true, From: not null })
+        if ((request.FromSeed ? 1 : 0) + (request.From is null ? 0 : 1) + (request.At is null ? 0 : 1) > 1)
         {
-            error = "a branch is of the newest seed or of a branch; give fromSeed or from, not both";
+            error = "a branch is of the newest seed, of a branch, or of a moment; give one of fromSeed, from and at";
             return null;
         }
+
+        if (request.At is { } at && !BranchPoint.TryParse(at, out _, out error))
+            return null;
 
         return Apply(
             BranchPolicy.Default,

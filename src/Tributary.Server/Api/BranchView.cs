@@ -45,6 +45,7 @@ static class BranchView
             Origin = branch.Origin switch
             {
                 Branching.BranchOrigin.Now => Contracts.BranchOrigin.Now,
+                Branching.BranchOrigin.Point => Contracts.BranchOrigin.Point,
                 Branching.BranchOrigin.Branch => Contracts.BranchOrigin.Branch,
                 _ => Contracts.BranchOrigin.Seed,
             },

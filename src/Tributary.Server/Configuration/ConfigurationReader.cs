@@ -23,6 +23,9 @@ public sealed class ConfigurationReader
     /// <summary>Postgres with 16 MB of buffers starts and answers in this; with less the kernel ends it before it is ready.</summary>
     const long BranchMemoryBytesLeast = 64L << 20;
 
+    /// <summary>A few segments of the log: with fewer no moment but the newest could be recovered.</summary>
+    const long ArchiveBytesLeast = 128L << 20;
+
     /// <summary>A branch that has only started has some 20 MB of its own: its log and the pages that a start writes.</summary>
     const long BranchBytesLeast = 64L << 20;
 
@@ -194,6 +197,8 @@ public sealed class ConfigurationReader
             SeedInterval = _scalars.Duration(section.Scalar("seed-interval"), TimeSpan.FromSeconds(1), defaults.SeedInterval),
             SeedsKept = _scalars.Number(section.Scalar("seeds-kept"), 1, 100, defaults.SeedsKept),
             SparesKept = _scalars.Number(section.Scalar("spares"), 0, 16, defaults.SparesKept),
+            WalRetention = _scalars.Duration(section.Scalar("wal-retention"), TimeSpan.Zero, defaults.WalRetention),
+            ArchiveBytesMax = _scalars.Bytes(section.Scalar("archive-bytes-max"), ArchiveBytesLeast, defaults.ArchiveBytesMax),
             IdleTimeout = _scalars.Duration(section.Scalar("idle-timeout"), TimeSpan.FromSeconds(1), defaults.IdleTimeout),
             BranchesMax = _scalars.Number(section.Scalar("branches-max"), 1, 100_000, defaults.BranchesMax),
             BranchesPerOwnerMax = section.Scalar("branches-per-owner-max") is { } perOwner ? _scalars.Number(perOwner, 1, 100_000, 1) : defaults.BranchesPerOwnerMax,

@@ -1,0 +1,123 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Archiving;
+
+/// <summary>
+/// Keeps what branches of the past are made of.
+/// <list type="number">
+/// <item>Receive production's log from main, without a pause.</item>
+/// <item>Now and then freeze a clone of main as a base image.</item>
+/// <item>Remove the images and the log that no moment within the retention needs.</item>
+/// </list>
+/// </summary>
+/// <param name="position">Where main is.</param>
+/// <param name="cloneMain">Clones main to the named volume.</param>
+internal sealed class ArchiveKeeper(
+    BranchingOptions options, IStorageDriver storage, LogArchive log, BaseShelf bases, Func<CancellationToken, Task<(Lsn Lsn, DateTimeOffset DataTime)>> position,
+    Func<string, CancellationToken, Task> cloneMain, TimeProvider time, ILogger logger)
+{
+    static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>A recovery to a point replays at most the log of this time; an image costs what changes in main until the next one.</summary>
+    static readonly TimeSpan BaseIntervalMax = TimeSpan.FromMinutes(10);
+
+    /// <summary>Into how many images the retention is divided.</summary>
+    const int BasesInRetention = 12;
+
+    DateTimeOffset _nextBase;
+
+    /// <summary>Whether there is an archive: it needs clones that are made of a running main and share their bytes.</summary>
+    public bool IsOn => options.WalRetention > TimeSpan.Zero && storage.ClonesAreAtomic;
+
+    /// <summary>The oldest image, where the window begins; null for none yet.</summary>
+    public BaseImage? Oldest => bases.Bases is [var oldest, ..] ? oldest : null;
+
+    /// <summary>Holds the newest image that a point can be recovered from; null when the point is before the window.</summary>
+    public BaseImage? Use(BranchPoint point) => bases.Use(point);
+
+    public void Release(BaseImage image) => bases.Release(image);
+
+    /// <summary>Puts the log after an image into a data directory, as far as it has been received.</summary>
+    /// <param name="whole">The finished segments that are there already.</param>
+    public Task CopyLogAsync(BaseImage image, string walDirectory, ISet<string> whole, CancellationToken cancellationToken) =>
+        log.CopyAsync(image.LogFrom, walDirectory, whole, cancellationToken);
+
+    public Task ReconcileAsync(CancellationToken cancellationToken) => bases.ReconcileAsync(cancellationToken);
+
+    /// <summary>Keeps the archive until cancelled. Main runs.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        if (!IsOn)
+        {
+            await bases.RemoveAsync(_ => true, cancellationToken);
+            return;
+        }
+
+        // Step 1: receive the log.
+        var receiving = log.RunAsync(token => bases.RemoveAsync(_ => true, token), cancellationToken);
+        while (!receiving.IsCompleted)
+        {
+            try
+            {
+                await CheckAsync(cancellationToken);
+            }
+            catch (Exception exception) when (exception is StorageException or ChildProcessException or NpgsqlException or IOException)
+            {
+                Log.BaseFailed(logger, exception);
+            }
+
+            await Task.Delay(CheckInterval, time, cancellationToken);
+        }
+
+        await receiving;
+    }
+
+    async Task CheckAsync(CancellationToken cancellationToken)
+    {
+        // Step 2: a base image.
+        var interval = TimeSpan.FromTicks(Math.Min(BaseIntervalMax.Ticks, options.WalRetention.Ticks / BasesInRetention));
+        var isFull = log.Bytes > options.ArchiveBytesMax;
+        if (time.GetUtcNow() >= _nextBase || isFull)
+        {
+            if (!await TryMakeBaseAsync(cancellationToken))
+                return;
+            _nextBase = time.GetUtcNow() + interval;
+        }
+
+        // Step 3: what is no longer needed. The newest image beyond the retention is still where its first moment is recovered from.
+        var all = bases.Bases;
+        var limit = time.GetUtcNow() - options.WalRetention;
+        var first = all.LastOrDefault(image => image.DataTime <= limit) ?? (all.Count > 0 ? all[0] : null);
+        if (isFull && all.Count > 1)
+            first = all[1];
+        if (first is null)
+            return;
+        await bases.RemoveAsync(image => image.Lsn < first.Lsn, cancellationToken);
+        log.RemoveBefore(bases.Bases[0].LogFrom);
+    }
+
+    async Task<bool> TryMakeBaseAsync(CancellationToken cancellationToken)
+    {
+        var before = await position(cancellationToken);
+        if (!log.Reaches(before.Lsn))
+            return false;
+        var id = $"{time.GetUtcNow().UtcDateTime:yyyyMMdd-HHmmss-fff}";
+        var volume = $"{BaseImage.Folder}/{id}";
+        await cloneMain(volume, cancellationToken);
+        try
+        {
+            await storage.FreezeAsync(volume, cancellationToken);
+            var after = await position(cancellationToken);
+            bases.Add(new BaseImage(id, before.Lsn, after.Lsn, after.DataTime));
+            return true;
+        }
+        catch
+        {
+            await storage.DeleteAsync(volume, CancellationToken.None);
+            throw;
+        }
+    }
+}
