@@ -63,7 +63,7 @@ public static class BranchingRemoval
             if (Directory.Exists(pool) && await SucceedsAsync("mountpoint", ["-q", pool], cancellationToken))
                 await StorageCommand.RunAsync($"unmount {pool}; end what still uses it (fuser -vm {pool})", "umount", [pool], cancellationToken);
             var driver = new BtrfsDriver(pool);
-            foreach (var volume in driver.List("branches").Concat(driver.List(Branch.BirthsFolder)).Concat(driver.List("seeds")).Concat(driver.List(CatalogRepair.KeptFolder)).Append(MainKeeper.Volume))
+            foreach (var volume in driver.List("branches").Concat(driver.List(Branch.BirthsFolder)).Concat(driver.List("seeds")).Concat(driver.List(BaseImage.Folder)).Concat(driver.List(CatalogRepair.KeptFolder)).Append(MainKeeper.Volume))
             {
                 if (await IsSubvolumeAsync(driver.PathOf(volume), cancellationToken))
                     await driver.DeleteAsync(volume, cancellationToken);

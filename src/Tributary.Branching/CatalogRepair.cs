@@ -131,7 +131,9 @@ public static class CatalogRepair
             .Where(pair => pair.Birth?.StartsWith("seeds/", StringComparison.Ordinal) == true && Directory.Exists(storage.PathOf(pair.Birth)))
             .Select(pair => new SeedRow(pair.Birth!["seeds/".Length..], "Ready", pair.Row.Lsn, pair.Row.DataTime));
         leftOut.AddRange(seeds[false].Select(seed => new LeftOut($"seed {seed.Id}", "its volume is missing")));
-        return contents with { Branches = branches, Seeds = [.. seeds[true].Concat(ofBranches).DistinctBy(seed => seed.Id)] };
+        var bases = contents.Bases.ToLookup(image => Directory.Exists(storage.PathOf(image.ToBase().Volume)));
+        leftOut.AddRange(bases[false].Select(image => new LeftOut($"base image {image.Id}", "its volume is missing")));
+        return contents with { Bases = [.. bases[true]], Branches = branches, Seeds = [.. seeds[true].Concat(ofBranches).DistinctBy(seed => seed.Id)] };
     }
 
     // Without its facts main may be a half copy, so production is copied anew over it, with the slot that the copy before had.
@@ -158,11 +160,12 @@ public static class CatalogRepair
     {
         var branches = taken.Branches.Select(row => row.ToBranch()).ToList();
         var known = branches.SelectMany(branch => new[] { Branch.VolumeOf(branch.Number), branch.Birth })
-            .Concat(taken.Seeds.Select(seed => Seeding.SeedMaker.VolumeOf(seed.Id))).ToHashSet(StringComparer.Ordinal);
+            .Concat(taken.Seeds.Select(seed => Seeding.SeedMaker.VolumeOf(seed.Id))).Concat(taken.Bases.Select(image => image.ToBase().Volume)).ToHashSet(StringComparer.Ordinal);
         var kept = new List<string>();
-        foreach (var volume in storage.List("branches").Concat(storage.List(Branch.BirthsFolder)).Concat(storage.List("seeds")).Where(volume => !known.Contains(volume)))
+        string[] folders = ["branches", Branch.BirthsFolder, "seeds", BaseImage.Folder];
+        foreach (var volume in folders.SelectMany(storage.List).Where(volume => !known.Contains(volume)))
         {
-            if (File.Exists(Path.Combine(storage.PathOf(volume), "standby.signal")))
+            if (!volume.StartsWith(BaseImage.Folder, StringComparison.Ordinal) && File.Exists(Path.Combine(storage.PathOf(volume), "standby.signal")))
                 continue;
             var aside = $"{KeptFolder}/{volume.Replace('/', '-')}";
             // A frozen subvolume cannot change its folder (btrfs refuses every write to it), but can be cloned.

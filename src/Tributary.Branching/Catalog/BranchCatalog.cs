@@ -80,6 +80,8 @@ internal sealed class BranchCatalog : IDisposable
             catalog.SetFact(key, value);
         foreach (var seed in contents.Seeds)
             catalog.AddSeed(seed.ToSeed());
+        foreach (var image in contents.Bases)
+            catalog.AddBase(image.ToBase());
         foreach (var branch in contents.Branches)
         {
             catalog.Execute(
@@ -104,7 +106,7 @@ internal sealed class BranchCatalog : IDisposable
             if (WhyNot(records) is { } why)
                 throw Unusable($"The catalog {_connection.DataSource} {why}.");
             _records = records;
-            records.Replace(new CatalogContents(FactsRow(), [.. Seeds().Select(SeedRow.Of)], BranchRows()));
+            records.Replace(new CatalogContents(FactsRow(), [.. Seeds().Select(SeedRow.Of)], [.. Bases().Select(BaseRow.Of)], BranchRows()));
         }
     }
 
@@ -188,12 +190,13 @@ internal sealed class BranchCatalog : IDisposable
     /// <summary>Base images that are complete.</summary>
     public IReadOnlyList<BaseImage> Bases() => Query(
         "SELECT id, log_from, lsn, data_time FROM bases ORDER BY id",
-        row => new BaseImage(row.GetString(0), Lsn.Parse(row.GetString(1)), Lsn.Parse(row.GetString(2)), Time(row.GetString(3))));
+        row => new BaseImage(row.GetString(0), Lsn.Parse(row.GetString(1)), Lsn.Parse(row.GetString(2)), CatalogTime.Parse(row.GetString(3))));
 
-    public void AddBase(BaseImage image) =>
-        Execute("INSERT OR REPLACE INTO bases VALUES ($1, $2, $3, $4)", image.Id, image.LogFrom.ToString(), image.Lsn.ToString(), Text(image.DataTime));
+    public void AddBase(BaseImage image) => Change(
+        "INSERT OR REPLACE INTO bases VALUES ($1, $2, $3, $4)",
+        [image.Id, image.LogFrom.ToString(), image.Lsn.ToString(), CatalogTime.Text(image.DataTime)], records => records.Put(BaseRow.Of(image)));
 
-    public void RemoveBase(string id) => Execute("DELETE FROM bases WHERE id = $1", id);
+    public void RemoveBase(string id) => Change("DELETE FROM bases WHERE id = $1", [id], records => records.RemoveBase(id));
 
     public void Dispose() => _connection.Dispose();
 

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
-using Tributary.Postgres;
 
 namespace Tributary.Branching.Catalog;
 
@@ -29,12 +28,19 @@ internal sealed record SeedRow(string Id, string State, string Lsn, string DataT
     public SeedStatus ToSeed() => new(Id, Postgres.Lsn.Parse(Lsn), CatalogTime.Parse(DataTime));
 }
 
+internal sealed record BaseRow(string Id, string LogFrom, string Lsn, string DataTime)
+{
+    public static BaseRow Of(BaseImage image) => new(image.Id, image.LogFrom.ToString(), image.Lsn.ToString(), CatalogTime.Text(image.DataTime));
+
+    public BaseImage ToBase() => new(Id, Postgres.Lsn.Parse(LogFrom), Postgres.Lsn.Parse(Lsn), CatalogTime.Parse(DataTime));
+}
+
 /// <param name="Facts">What main has reached, and what production told us.</param>
 /// <param name="Sequence">The highest number that a branch or a spare has been given.</param>
 internal sealed record FactsRow(IReadOnlyDictionary<string, string> Facts, long Sequence);
 
 /// <summary>All that a catalog holds.</summary>
-internal sealed record CatalogContents(FactsRow Facts, IReadOnlyList<SeedRow> Seeds, IReadOnlyList<BranchRow> Branches);
+internal sealed record CatalogContents(FactsRow Facts, IReadOnlyList<SeedRow> Seeds, IReadOnlyList<BaseRow> Bases, IReadOnlyList<BranchRow> Branches);
 
 internal static class CatalogTime
 {
@@ -46,5 +52,6 @@ internal static class CatalogTime
 [JsonSourceGenerationOptions(DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, WriteIndented = true)]
 [JsonSerializable(typeof(BranchRow))]
 [JsonSerializable(typeof(SeedRow))]
+[JsonSerializable(typeof(BaseRow))]
 [JsonSerializable(typeof(FactsRow))]
 internal sealed partial class RowJson : JsonSerializerContext;

@@ -19,6 +19,7 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
     const string FactsFile = "facts.json";
     const string BranchPrefix = "branch-";
     const string SeedPrefix = "seed-";
+    const string BasePrefix = "base-";
 
     /// <summary>What could not be written yet, by file; null for a removal. One entry a row at most.</summary>
     readonly Dictionary<string, string?> _owed = new(StringComparer.Ordinal);
@@ -45,11 +46,15 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
 
     public void Put(SeedRow seed) => Put(FileOf(seed), Json(seed));
 
+    public void Put(BaseRow image) => Put(FileOf(image), Json(image));
+
     public void Put(FactsRow facts) => Put(FactsFile, Json(facts));
 
     public void RemoveBranch(long id) => Put($"{BranchPrefix}{id}.json", null);
 
     public void RemoveSeed(string id) => Put($"{SeedPrefix}{id}.json", null);
+
+    public void RemoveBase(string id) => Put($"{BasePrefix}{id}.json", null);
 
     /// <summary>Makes the records those of the catalog, whatever they were: a crash may have come between the two.</summary>
     public void Replace(CatalogContents contents)
@@ -57,6 +62,8 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
         var wanted = contents.Branches.ToDictionary(FileOf, Json, StringComparer.Ordinal);
         foreach (var seed in contents.Seeds)
             wanted[FileOf(seed)] = Json(seed);
+        foreach (var image in contents.Bases)
+            wanted[FileOf(image)] = Json(image);
         wanted[FactsFile] = Json(contents.Facts);
         foreach (var file in Files().Where(file => !wanted.ContainsKey(file)).ToList())
             Put(file, null);
@@ -73,6 +80,7 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
         var unreadable = new List<string>();
         var branches = new List<BranchRow>();
         var seeds = new List<SeedRow>();
+        var bases = new List<BaseRow>();
         FactsRow? facts = null;
         foreach (var file in Files().Where(file => file.EndsWith(".json", StringComparison.Ordinal)))
         {
@@ -82,6 +90,8 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
                     facts = Parse(file, RowJson.Default.FactsRow);
                 else if (file.StartsWith(SeedPrefix, StringComparison.Ordinal) && Parse(file, RowJson.Default.SeedRow) is var seed && seed.ToSeed() is not null)
                     seeds.Add(seed);
+                else if (file.StartsWith(BasePrefix, StringComparison.Ordinal) && Parse(file, RowJson.Default.BaseRow) is var image && image.ToBase() is not null)
+                    bases.Add(image);
                 else if (file.StartsWith(BranchPrefix, StringComparison.Ordinal) && Parse(file, RowJson.Default.BranchRow) is var branch && branch.ToBranch() is not null)
                     branches.Add(branch);
             }
@@ -91,7 +101,7 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
             }
         }
 
-        return (new CatalogContents(facts ?? new FactsRow(new Dictionary<string, string>(), 0), seeds, branches), unreadable);
+        return (new CatalogContents(facts ?? new FactsRow(new Dictionary<string, string>(), 0), seeds, bases, branches), unreadable);
     }
 
     void Put(string file, string? json)
@@ -136,9 +146,13 @@ internal sealed class CatalogRecords(string folder, ILogger logger)
 
     static string FileOf(SeedRow seed) => $"{SeedPrefix}{seed.Id}.json";
 
+    static string FileOf(BaseRow image) => $"{BasePrefix}{image.Id}.json";
+
     static string Json(BranchRow branch) => JsonSerializer.Serialize(branch, RowJson.Default.BranchRow);
 
     static string Json(SeedRow seed) => JsonSerializer.Serialize(seed, RowJson.Default.SeedRow);
+
+    static string Json(BaseRow image) => JsonSerializer.Serialize(image, RowJson.Default.BaseRow);
 
     static string Json(FactsRow facts) => JsonSerializer.Serialize(facts, RowJson.Default.FactsRow);
 }
