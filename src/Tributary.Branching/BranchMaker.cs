@@ -76,8 +76,9 @@ internal sealed class BranchMaker(
     {
         await computes.RemoveAsync(branch.Number);
         await storage.DeleteAsync(Branch.VolumeOf(branch.Number), CancellationToken.None);
-        if (!keepBirth && branch.Birth?.StartsWith($"{Branch.BirthsFolder}/", StringComparison.Ordinal) == true)
-            await storage.DeleteAsync(branch.Birth, CancellationToken.None);
+        // A seed that is on the shelf is removed from there.
+        if (!keepBirth && branch.Birth is { } birth && !main.IsSeed(birth) && !registry.All().Any(other => other.Id != branch.Id && other.Birth == birth))
+            await storage.DeleteAsync(birth, CancellationToken.None);
     }
 
     public static BranchError Protected(BranchName name) =>

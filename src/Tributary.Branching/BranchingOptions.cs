@@ -21,6 +21,12 @@ public sealed record BranchingOptions
     public string SlotName { get; init; } = "tributary_main";
 
     /// <summary>
+    /// How much log production may keep for main, in bytes; beyond it the slot is given up and main is copied anew. It guards production while
+    /// this program runs; max_slot_wal_keep_size at production guards it always. Default 16 GiB.
+    /// </summary>
+    public long SlotBytesMax { get; init; } = 16L << 30;
+
+    /// <summary>
     /// A new seed is made when main has moved and the newest seed is older than this. Each costs a replay of production's log since its last
     /// checkpoint, and branches as of now need none, so seeds need not be young. Default 60 s.
     /// </summary>

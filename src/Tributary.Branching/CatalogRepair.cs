@@ -126,14 +126,10 @@ public static class CatalogRepair
         }
 
         var seeds = contents.Seeds.ToLookup(seed => Directory.Exists(storage.PathOf(Seeding.SeedMaker.VolumeOf(seed.Id))));
-        // A seed that a branch began as holds exactly what the branch began with, so the branch tells all of it.
-        var ofBranches = branches.Select(row => (Row: row, row.ToBranch().Birth))
-            .Where(pair => pair.Birth?.StartsWith("seeds/", StringComparison.Ordinal) == true && Directory.Exists(storage.PathOf(pair.Birth)))
-            .Select(pair => new SeedRow(pair.Birth!["seeds/".Length..], "Ready", pair.Row.Lsn, pair.Row.DataTime));
         leftOut.AddRange(seeds[false].Select(seed => new LeftOut($"seed {seed.Id}", "its volume is missing")));
         var bases = contents.Bases.ToLookup(image => Directory.Exists(storage.PathOf(image.ToBase().Volume)));
         leftOut.AddRange(bases[false].Select(image => new LeftOut($"base image {image.Id}", "its volume is missing")));
-        return contents with { Bases = [.. bases[true]], Branches = branches, Seeds = [.. seeds[true].Concat(ofBranches).DistinctBy(seed => seed.Id)] };
+        return contents with { Bases = [.. bases[true]], Branches = branches, Seeds = [.. seeds[true]] };
     }
 
     // Without its facts main may be a half copy, so production is copied anew over it, with the slot that the copy before had.

@@ -28,6 +28,12 @@ internal static partial class Log
     [LoggerMessage(2007, LogLevel.Error, "Main cannot be made; the next try is in {PauseSeconds} s.")]
     public static partial void MainFailed(ILogger logger, double pauseSeconds, Exception exception);
 
+    [LoggerMessage(2008, LogLevel.Warning, "Production had no slot {Slot}, as after a failover; it is made.")]
+    public static partial void SlotMade(ILogger logger, string slot);
+
+    [LoggerMessage(2009, LogLevel.Error, "Main is copied anew, since {Reason}. Branches and new ones of the newest seed go on meanwhile.")]
+    public static partial void MainCopiedAnew(ILogger logger, string reason);
+
     [LoggerMessage(2010, LogLevel.Information, "Seed {Seed} is ready at {Lsn} after {ElapsedMs} ms.")]
     public static partial void SeedReady(ILogger logger, string seed, string lsn, double elapsedMs);
 

@@ -17,6 +17,7 @@ namespace Tributary.Branching;
 /// <item>Start main as a standby.</item>
 /// <item>Whenever main has moved and the newest seed is old enough, make a seed; keep spares ready for branches as of now, and an archive for
 /// those of the past.</item>
+/// <item>When production's log can never reach main again, begin anew with the copy.</item>
 /// </list>
 /// </summary>
 internal sealed class MainKeeper : IAsyncDisposable
@@ -40,6 +41,7 @@ internal sealed class MainKeeper : IAsyncDisposable
     readonly SeedShelf _shelf;
     readonly SpareKeeper _spares;
     readonly ArchiveKeeper _archive;
+    readonly FollowWatch _watch;
     BranchingPhase _phase = BranchingPhase.Starting;
     double? _percent;
     MainPosition? _position;
@@ -51,6 +53,7 @@ internal sealed class MainKeeper : IAsyncDisposable
     {
         (_options, _storage, _catalog, _backup, _follower, _seedMaker, _time, _logger) = (options, storage, catalog, backup, follower, seedMaker, time, logger);
         (_shelf, _spares, _archive, Cuts, Past) = (shelf, spares, archive, cuts, past);
+        _watch = new FollowWatch(options, follower.IsReceivingAsync, follower.LastLogLines, time, logger);
     }
 
     /// <summary>What branches as of now are made of.</summary>
@@ -111,6 +114,9 @@ internal sealed class MainKeeper : IAsyncDisposable
     /// <summary>Holds the newest seed against removal until disposed; null when there is none.</summary>
     public SeedUse? UseNewestSeed() => _shelf.UseNewest();
 
+    /// <summary>Whether the volume is a seed that new branches may be made of.</summary>
+    public bool IsSeed(string volume) => _shelf.Has(volume);
+
     /// <summary>Holds a cut's seed against removal until disposed; null when it is gone.</summary>
     public SeedUse? UseSeed(SeedStatus seed) => _shelf.Use(seed);
 
@@ -122,6 +128,46 @@ internal sealed class MainKeeper : IAsyncDisposable
     }
 
     public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await StartMainAsync(cancellationToken);
+
+            // Step 3: make seeds and spares, keep the archive.
+            using var round = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            var watching = _watch.RunAsync(round.Token);
+            var keeping = Task.WhenAll(
+                _follower.RunAsync(round.Token), SeedLoopAsync(round.Token), _spares.RunAsync(round.Token), _archive.RunAsync(round.Token));
+            await Task.WhenAny(watching, keeping);
+            await round.CancelAsync();
+            try
+            {
+                await keeping;
+            }
+            catch (OperationCanceledException) when (watching.IsCompletedSuccessfully)
+            {
+                // That is how they end.
+            }
+
+            // Step 4: begin anew.
+            await AbandonAsync(await watching, cancellationToken);
+        }
+    }
+
+    async Task AbandonAsync(string why, CancellationToken cancellationToken)
+    {
+        Log.MainCopiedAnew(_logger, why);
+        _phase = BranchingPhase.BaseBackup;
+        _lastError = $"Main is copied anew, since {why}.";
+        _position = null;
+        await _spares.ClearAsync();
+        await _follower.StopAsync();
+        await _archive.ClearAsync(cancellationToken);
+        await _shelf.RetireAsync(cancellationToken);
+        _catalog.SetFact(MainFact, Copying);
+    }
+
+    async Task StartMainAsync(CancellationToken cancellationToken)
     {
         var pause = TimeSpan.FromSeconds(1);
         while (true)
@@ -135,7 +181,7 @@ internal sealed class MainKeeper : IAsyncDisposable
                 _phase = BranchingPhase.CatchingUp;
                 await _follower.StartAsync(cancellationToken);
                 Log.MainFollows(_logger, _options.Source.ToString());
-                break;
+                return;
             }
             catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or BranchingException or IOException)
             {
@@ -146,9 +192,6 @@ internal sealed class MainKeeper : IAsyncDisposable
                 pause = TimeSpan.FromSeconds(Math.Min(RetryPauseMax.TotalSeconds, pause.TotalSeconds * 2));
             }
         }
-
-        // Step 3: make seeds and spares, keep the archive.
-        await Task.WhenAll(_follower.RunAsync(cancellationToken), SeedLoopAsync(cancellationToken), _spares.RunAsync(cancellationToken), _archive.RunAsync(cancellationToken));
     }
 
     public async ValueTask DisposeAsync()
@@ -205,7 +248,7 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     async Task MakeSeedAsync(MainPosition position, CancellationToken cancellationToken)
     {
-        var seed = await _seedMaker.MakeAsync(_shelf.NextId(), position.DataTime, _follower.CloneAsync, cancellationToken);
+        var seed = await _seedMaker.MakeAsync(_shelf.NextId(), position.DataTime, position.Lsn, _follower.CloneAsync, cancellationToken);
         await _shelf.AddAsync(seed, cancellationToken);
     }
 }

@@ -181,7 +181,7 @@ internal sealed class NowCuts(
         var (_, moment) = await AskAsync(group, cancellationToken);
         if (!await waitForMain(moment.Lsn, cancellationToken))
             return new BranchError(BranchErrorKind.NotReady, $"Main did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far it is.");
-        var seed = await seeds.MakeAsync(shelf.NextId(), moment.At, cloneMain, cancellationToken);
+        var seed = await seeds.MakeAsync(shelf.NextId(), moment.At, moment.Lsn, cloneMain, cancellationToken);
         await shelf.AddAsync(seed, cancellationToken);
         return Shared(seed, moment);
     }

@@ -62,11 +62,32 @@ internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage
     /// <summary>Removes what a crash left half made.</summary>
     public async Task ReconcileAsync(CancellationToken cancellationToken)
     {
-        var known = Seeds.Select(seed => SeedMaker.VolumeOf(seed.Id)).ToHashSet(StringComparer.Ordinal);
-        foreach (var volume in storage.List("seeds").Where(volume => !known.Contains(volume)))
+        foreach (var volume in storage.List("seeds").Where(volume => !Has(volume) && !isBirth(volume)))
         {
             Log.Reconciled(logger, volume);
             await storage.DeleteAsync(volume, cancellationToken);
+        }
+    }
+
+    /// <summary>Whether the volume is a seed that new branches may be made of.</summary>
+    public bool Has(string volume) => Seeds.Any(seed => SeedMaker.VolumeOf(seed.Id) == volume);
+
+    /// <summary>Makes no new branch of the seeds that there are: production's log has begun anew. What a branch began as stays for its reset.</summary>
+    public async Task RetireAsync(CancellationToken cancellationToken)
+    {
+        List<SeedStatus> retired;
+        lock (_lock)
+        {
+            retired = _seeds;
+            _seeds = [];
+        }
+
+        foreach (var seed in retired)
+        {
+            catalog.RemoveSeed(seed.Id);
+            // One that is being cloned at this moment is removed at the next start.
+            if (_uses.GetValueOrDefault(seed.Id) == 0 && !isBirth(SeedMaker.VolumeOf(seed.Id)))
+                await storage.DeleteAsync(SeedMaker.VolumeOf(seed.Id), cancellationToken);
         }
     }
 

@@ -14,7 +14,9 @@ static class CommandLineRoot
         var root = new RootCommand("Stream your Postgres anywhere. Give every agent a copy it can break.")
         {
             DemoCommand.Build(),
+            ConnectCommand.Build(),
             UpCommand.Build(),
+            DownCommand.Build(),
             StatusCommand.Build(),
             DoctorCommand.Build(),
             new Command("stream", "Stream production's rows to another Postgres, or as lines of JSON")
@@ -33,7 +35,7 @@ static class CommandLineRoot
             CompletionCommand.Build(),
         };
         root.WithExamples(
-            "tributary up --source postgresql://postgres@127.0.0.1:5432/shop",
+            "tributary connect postgresql://postgres@127.0.0.1:5432/shop",
             "tributary branch create agent-42",
             "tributary branch connect agent-42 -- -c 'SELECT count(*) FROM orders'",
             "tributary status --output json");

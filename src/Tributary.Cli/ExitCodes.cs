@@ -29,7 +29,7 @@ static class ExitCodes
     /// <summary>A disk or the pool is full.</summary>
     public const int NoSpace = 8;
 
-    /// <summary>The name is taken.</summary>
+    /// <summary>The name is taken, or the file to be written exists.</summary>
     public const int AlreadyExists = 9;
 
     /// <summary>Not yet: the first copy of production still runs.</summary>

@@ -14,4 +14,9 @@ static class UpOptions
     public static readonly Option<string?> Listen = new("--listen") { Description = "Where branches are reached (also TRIBUTARY_GATEWAY_LISTEN) [default: 127.0.0.1:6432]", HelpName = "address:port" };
 
     public static readonly Option<bool> NoBranching = new("--no-branching") { Description = "Only stream: no pool, no gateway" };
+
+    public static readonly Option<bool> Detach = new("--detach", "-d") { Description = "Run in the background, with the log in the state folder; 'tributary down' stops it" };
+
+    /// <summary>Given by <see cref="DetachedServer"/> to the server that it starts: standard error is the log in the state folder, to be kept within its bound.</summary>
+    public static readonly Option<bool> KeptLog = new("--kept-log") { Hidden = true };
 }

@@ -19,6 +19,8 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(StreamCheckResponse))]
 [JsonSerializable(typeof(StreamInitResponse))]
 [JsonSerializable(typeof(RemovalResponse))]
+[JsonSerializable(typeof(ConnectResponse))]
+[JsonSerializable(typeof(StopResponse))]
 [JsonSerializable(typeof(DoctorResponse))]
 [JsonSerializable(typeof(RepairResponse))]
 [JsonSerializable(typeof(CostRequest))]

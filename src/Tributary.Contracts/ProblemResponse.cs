@@ -32,5 +32,6 @@ public static class ProblemCodes
     public const string ComputeFailed = "compute-failed";
     public const string ServerUnreachable = "server-unreachable";
     public const string NotFound = "not-found";
+    public const string NotStoppable = "not-stoppable";
     public const string InternalError = "internal-error";
 }

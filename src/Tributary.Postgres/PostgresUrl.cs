@@ -105,9 +105,23 @@ public sealed record PostgresUrl
     }
 
     /// <summary>The URL without its password.</summary>
-    public override string ToString()
+    public override string ToString() => Text("");
+
+    /// <summary>The whole URL with its password, which reads back as this one: for a file that only its owner may read.</summary>
+    public string ToSecretText()
     {
-        var text = new StringBuilder("postgresql://").Append(Uri.EscapeDataString(User)).Append('@');
+        string[] options =
+        [
+            .. SslMode == "prefer" ? Array.Empty<string>() : [$"sslmode={SslMode}"],
+            .. SslRootCert is null ? Array.Empty<string>() : [$"sslrootcert={Uri.EscapeDataString(SslRootCert)}"],
+        ];
+        var text = Text(Password is null ? "" : $":{Uri.EscapeDataString(Password)}");
+        return options is [] ? text : $"{text}{(Host.StartsWith('/') ? '&' : '?')}{string.Join('&', options)}";
+    }
+
+    string Text(string password)
+    {
+        var text = new StringBuilder("postgresql://").Append(Uri.EscapeDataString(User)).Append(password).Append('@');
         if (Host.StartsWith('/'))
             return text.Append('/').Append(Uri.EscapeDataString(Database)).Append($"?host={Uri.EscapeDataString(Host)}&port={Port}").ToString();
         var host = Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host;

@@ -148,7 +148,7 @@ public sealed class ServerSession : IAsyncDisposable
             ["options"] = parameters.ServerOptions,
         };
         if (parameters.Replication)
-            startup["replication"] = "database";
+            startup["replication"] = parameters.Physical ? "true" : "database";
         await Channel.WriteAsync(StartupPacket.BuildStartup(startup), cancellationToken);
         var authentication = new SessionAuthentication(Channel, url, encrypted is null ? null : TlsUpgrade.EndPointBinding(encrypted));
         var isIn = false;

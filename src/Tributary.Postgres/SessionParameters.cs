@@ -6,6 +6,12 @@ namespace Tributary.Postgres;
 /// <param name="Replication">Whether the session also takes the commands of replication (<c>replication=database</c>).</param>
 public sealed record SessionParameters(string ApplicationName, string ServerOptions, bool Replication)
 {
+    /// <summary>
+    /// With <see cref="Replication"/>: a session without a database, which copies and follows the whole cluster. pg_hba.conf lets these in by
+    /// lines for <c>replication</c>, and by those alone (https://www.postgresql.org/docs/current/auth-pg-hba-conf.html).
+    /// </summary>
+    public bool Physical { get; init; }
+
     /// <summary>From the first packet to the server's readiness. Default 10 s: a server that is up answers in milliseconds.</summary>
     public TimeSpan OpenTimeout { get; init; } = TimeSpan.FromSeconds(10);
 

@@ -4,8 +4,9 @@ namespace Tributary.Postgres;
 /// The password of a URL that names none, from where libpq takes it: <c>PGPASSWORD</c>, then the file <c>PGPASSFILE</c> or <c>~/.pgpass</c>.
 /// Source: https://www.postgresql.org/docs/current/libpq-pgpass.html
 /// </summary>
-internal static class StoredPassword
+public static class StoredPassword
 {
+    /// <summary>Null when neither the URL nor any of these places has one.</summary>
     public static string? Find(PostgresUrl url)
     {
         if (url.Password is { } given)

@@ -11,6 +11,7 @@ namespace Tributary.Server;
 /// <param name="Gateway">The state of the gateway now.</param>
 /// <param name="Metrics">What <c>/metrics</c> answers with.</param>
 /// <param name="Diagnose">Runs the checks of this machine and of production.</param>
+/// <param name="RequestStop">Lets the server stop as a signal does; false when whoever runs it does not wait for that.</param>
 sealed record ServerView(
     TributaryConfiguration Configuration,
     DateTimeOffset StartedAt,
@@ -18,4 +19,5 @@ sealed record ServerView(
     Func<IReadOnlyList<StreamStatusResponse>> Streams,
     Func<GatewayStatusResponse> Gateway,
     MeterProvider Metrics,
-    Func<CancellationToken, Task<DoctorResponse>> Diagnose);
+    Func<CancellationToken, Task<DoctorResponse>> Diagnose,
+    Func<bool> RequestStop);

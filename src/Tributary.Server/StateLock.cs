@@ -28,10 +28,9 @@ public sealed class StateLock : IDisposable
         try
         {
             var madeFolder = !Directory.Exists(stateDirectory);
-            // The user that runs Postgres passes through to its data; nobody lists or reads what is here.
-            Directory.CreateDirectory(stateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+            MakeFolder(stateDirectory);
             // FileShare.None takes flock(2), which belongs to the open file and ends with it.
-            var file = new FileStream(Path.Combine(stateDirectory, "tributary.lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            var file = new FileStream(FileIn(stateDirectory), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.WriteAllText(pidFile, Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
             return new StateLock(file, pidFile, madeFolder);
         }
@@ -53,6 +52,31 @@ public sealed class StateLock : IDisposable
         }
 
         return null;
+    }
+
+    /// <summary>Makes the state folder when it is missing. The user that runs Postgres passes through to its data; nobody lists or reads what is here.</summary>
+    public static void MakeFolder(string stateDirectory) => Directory.CreateDirectory(
+        stateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+
+    /// <summary>Whether a server runs on the folder. A look that meets the moment of another's start would fail that one, so it is for who waits for an end.</summary>
+    public static bool IsHeld(string stateDirectory)
+    {
+        try
+        {
+            if (!File.Exists(FileIn(stateDirectory)))
+                return false;
+            using var file = new FileStream(FileIn(stateDirectory), FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            return false;
+        }
+        catch (IOException exception) when (IsHeld(exception))
+        {
+            return true;
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException or UnauthorizedAccessException)
+        {
+            // Removed meanwhile, or another user's: a start on it says which.
+            return false;
+        }
     }
 
     /// <summary>Frees the lock; a second call does nothing.</summary>
@@ -84,6 +108,8 @@ public sealed class StateLock : IDisposable
 
     // EWOULDBLOCK of flock reaches us as a bare IOException whose code is the error number (11 on Linux); other failures have types or other codes.
     static bool IsHeld(IOException exception) => exception.GetType() == typeof(IOException) && (exception.HResult & 0xFFFF) == 11;
+
+    static string FileIn(string stateDirectory) => Path.Combine(stateDirectory, "tributary.lock");
 
     static string HolderOf(string pidFile)
     {

@@ -26,6 +26,9 @@ public sealed record TributaryConfiguration
 
     public TelemetryConfiguration Telemetry { get; init; } = new();
 
+    /// <summary>Branches as of now come from a running spare, so that the first one waits for it.</summary>
+    public bool KeepsSpares => Branching is { SparesKept: > 0 };
+
     /// <summary>The state folder has followed production before, or begun to.</summary>
     internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));
 

@@ -131,6 +131,6 @@ public sealed partial class DocumentationTests
     private static partial Regex Script();
 
     // A line of an example, or a command in back-quotes. Words end at an option, a value in capitals or an argument that a person chooses.
-    [GeneratedRegex(@"(?:^|`)tributary (?<words>(?:up|demo|status|doctor|cost|completion)\b|(?:stream|branch) [a-z]+)", RegexOptions.Multiline)]
+    [GeneratedRegex(@"(?:^|`)tributary (?<words>(?:connect|up|down|demo|status|doctor|cost|destroy|completion)\b|(?:stream|branch) [a-z]+)", RegexOptions.Multiline)]
     private static partial Regex Command();
 }

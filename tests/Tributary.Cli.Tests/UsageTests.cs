@@ -18,6 +18,9 @@ public sealed class UsageTests
     [InlineData("cost --agents few", "--agents takes whole numbers")]
     [InlineData("up", "nothing says what to run")]
     [InlineData("up --source mysql://h/d", "a Postgres URL starts with postgresql://")]
+    [InlineData("connect", "nothing says which Postgres to connect")]
+    [InlineData("connect mysql://h/d", "the URL does not read: a Postgres URL starts with postgresql://")]
+    [InlineData("connect postgresql://u@h/d --listen here", "'here' is not an address and port")]
     [InlineData("stream run", "nothing says which stream")]
     [InlineData("stream check --source postgresql://u@h/d", "--target is missing")]
     [InlineData("stream check --name Bad --source postgresql://u@h/d --target postgresql://u@h/d", "'Bad' must be 1 to 40 lower-case letters")]
@@ -42,7 +45,9 @@ public sealed class UsageTests
     }
 
     [Theory]
+    [InlineData("connect")]
     [InlineData("up")]
+    [InlineData("down")]
     [InlineData("destroy")]
     [InlineData("stream run")]
     [InlineData("stream check")]

@@ -1,3 +1,4 @@
+using Tributary.Contracts.Client;
 using Tributary.EndToEnd.Tests.Support;
 using Tributary.Postgres.Programs;
 using Tributary.Testing;
@@ -28,22 +29,24 @@ public sealed class ReadmeTests : IAsyncDisposable
     public async Task Its_commands_make_enter_and_delete_the_first_branch_of_an_existing_Postgres()
     {
         await PrepareAsync();
-        await ShellAsync(Readme.Command("tributary doctor --source").Replace(PlaceholderUrl, SourceUrl, StringComparison.Ordinal));
-        var up = Words(Readme.Command("tributary up --source").Replace(PlaceholderUrl, SourceUrl, StringComparison.Ordinal));
-        var running = await _space.StartAsync(up, Environment);
-        await running.ReadyAsync();
+        using var server = new TributaryClient(_space.Socket);
 
-        Assert.Contains("following", await ShellAsync(Readme.Command("tributary status")), StringComparison.OrdinalIgnoreCase);
+        await ShellAsync(Readme.Command("tributary connect").Replace(PlaceholderUrl, SourceUrl, StringComparison.Ordinal));
         Assert.Contains("postgresql://branch_owner:", await ShellAsync(Readme.Command("tributary branch create")), StringComparison.Ordinal);
         Assert.Contains("3", await ShellAsync(Readme.Command("tributary branch connect"), "SELECT count(*) FROM customers;"), StringComparison.Ordinal);
-        var branch = await running.GetAsync("try-it");
+        Assert.Contains("following", await ShellAsync(Readme.Command("tributary status")), StringComparison.OrdinalIgnoreCase);
+        var branch = (await server.GetBranchAsync("try-it", TestContext.Current.CancellationToken)).Value!;
         var psql = Readme.Command("psql ").Replace("port=6432", $"port={_gatewayPort}", StringComparison.Ordinal);
         Assert.Contains("3", await ShellAsync($"PGPASSWORD={branch.Password()} {psql}", "SELECT count(*) FROM customers;"), StringComparison.Ordinal);
         await ShellAsync(Readme.Command("tributary branch delete"));
+        Assert.Empty((await server.ListBranchesAsync(TestContext.Current.CancellationToken)).Value!.Branches);
+        await ShellAsync(Readme.Command("tributary doctor"));
+        await ShellAsync(Readme.Command("tributary down"));
+        await ShellAsync(Readme.Command("tributary up --detach"));
+        await ShellAsync(Readme.Command("tributary down"));
+        await ShellAsync(Readme.Command("tributary destroy") + " --yes");
 
-        Assert.Empty(await running.ListAsync());
-        await running.SignalAsync("INT");
-        Assert.Equal(0, await running.ExitCodeAsync());
+        Assert.False(Directory.Exists(_space.State));
     }
 
     [Fact]
@@ -72,6 +75,8 @@ public sealed class ReadmeTests : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // A test that has failed may have left its server; nothing of it is a child of this process.
+        await ChildProcesses.RunAsync(Shell("tributary down"), CancellationToken.None);
         await _space.DisposeAsync();
         await (_production?.DisposeAsync() ?? default);
         await (_replica?.DisposeAsync() ?? default);
@@ -90,10 +95,8 @@ public sealed class ReadmeTests : IAsyncDisposable
         File.CreateSymbolicLink(Path.Combine(_space.Folder, "bin/tributary"), TributaryProgram.Binary);
     }
 
-    async Task<string> ShellAsync(string command, string input = "") =>
-        (await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/sh", ["-c", command]) { Environment = Environment, StandardInput = input }, TestContext.Current.CancellationToken))
-            .EnsureSucceeded(command).StandardOutput;
+    ChildProcessSpec Shell(string command, string input = "") => new("/bin/sh", ["-c", $"cd {_space.Folder} && {command}"]) { Environment = Environment, StandardInput = input };
 
-    // The line without the program's name, as a shell would part it; none of README's server lines needs quotes.
-    static string[] Words(string command) => command.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1..];
+    async Task<string> ShellAsync(string command, string input = "") =>
+        (await ChildProcesses.RunAsync(Shell(command, input), TestContext.Current.CancellationToken)).EnsureSucceeded(command).StandardOutput;
 }

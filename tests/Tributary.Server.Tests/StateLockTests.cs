@@ -53,4 +53,17 @@ public sealed class StateLockTests
         Assert.Null(StateLock.TryTake(file, out var failure));
         Assert.Equal(FailureKind.StateUnusable, failure!.Kind);
     }
+
+    [Fact]
+    public void Whether_a_folder_is_held_is_seen_without_taking_it()
+    {
+        var folder = TestFolder.New("lock");
+        Assert.False(StateLock.IsHeld(folder));
+        Assert.Empty(Directory.GetFiles(folder));
+
+        using (StateLock.TryTake(folder, out _))
+            Assert.True(StateLock.IsHeld(folder));
+
+        Assert.False(StateLock.IsHeld(folder));
+    }
 }

@@ -47,6 +47,14 @@ internal sealed class ArchiveKeeper(
 
     public Task ReconcileAsync(CancellationToken cancellationToken) => bases.ReconcileAsync(cancellationToken);
 
+    /// <summary>Empties the archive: the log that comes does not follow the one that is there.</summary>
+    public async Task ClearAsync(CancellationToken cancellationToken)
+    {
+        await bases.RemoveAsync(_ => true, cancellationToken);
+        await log.ClearAsync(cancellationToken);
+        _nextBase = default;
+    }
+
     /// <summary>Keeps the archive until cancelled. Main runs.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {

@@ -47,7 +47,7 @@ internal sealed class LogArchive(
                 if (HasGap())
                 {
                     Log.ArchiveGap(logger);
-                    await storage.DeleteAsync(Volume, cancellationToken);
+                    await ClearAsync(cancellationToken);
                     await onGap(cancellationToken);
                 }
             }
@@ -60,6 +60,8 @@ internal sealed class LogArchive(
             pause = TimeSpan.FromSeconds(Math.Min(RetryPauseMax.TotalSeconds, pause.TotalSeconds * 2));
         }
     }
+
+    public Task ClearAsync(CancellationToken cancellationToken) => storage.DeleteAsync(Volume, cancellationToken);
 
     /// <summary>Whether the log from this position on is there.</summary>
     public bool Reaches(Lsn position) => Segments() is [var oldest, ..] all && SegmentSize(all) is { } size && string.CompareOrdinal(Place(oldest), NameOf(position, size)) <= 0;

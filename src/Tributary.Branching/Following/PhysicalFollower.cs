@@ -126,6 +126,7 @@ internal sealed class PhysicalFollower(
         await _lock.WaitAsync(cancellationToken);
         try
         {
+            await MeetTimelineAsync(cancellationToken);
             if (storage.ClonesAreAtomic)
             {
                 await storage.CloneAsync(Volume, copy, cancellationToken);
@@ -150,12 +151,51 @@ internal sealed class PhysicalFollower(
         }
     }
 
+    /// <summary>Whether main receives production's log now.</summary>
+    /// <exception cref="NpgsqlException">Main does not answer.</exception>
+    public async Task<bool> IsReceivingAsync(CancellationToken cancellationToken)
+    {
+        var source = _dataSource ?? throw new NpgsqlException("Main does not run.");
+        await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')");
+        return await command.ExecuteScalarAsync(cancellationToken) is true;
+    }
+
+    /// <summary>The end of main's own log.</summary>
+    public IReadOnlyList<string> LastLogLines() => new ComputeLog(Path.Combine(runDirectory, Volume, "postgres.log"), options.BranchLogBytesMax).Tail(50).Lines;
+
+    /// <summary>Stops main in order. It can be started again.</summary>
+    public async Task StopAsync()
+    {
+        await _lock.WaitAsync(CancellationToken.None);
+        try
+        {
+            if (_running is { } running)
+                await running.StopAsync(CancellationToken.None);
+            await DropAsync();
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
     public async ValueTask DisposeAsync()
     {
-        if (_running is { } running)
-            await running.StopAsync(CancellationToken.None);
-        await DropAsync();
+        await StopAsync();
         _lock.Dispose();
+    }
+
+    // The crash recovery of a clone goes along the timeline of its last checkpoint alone, so after a failover main makes a restart point on the
+    // new one as soon as production has a checkpoint there.
+    async Task MeetTimelineAsync(CancellationToken cancellationToken)
+    {
+        var source = _dataSource ?? throw new NpgsqlException("Main does not run.");
+        await using var question = source.CreateCommand(
+            "SELECT c.timeline_id < r.received_tli FROM pg_control_checkpoint() c, pg_stat_wal_receiver r");
+        if (await question.ExecuteScalarAsync(cancellationToken) is not true)
+            return;
+        await using var checkpoint = source.CreateCommand("CHECKPOINT");
+        await checkpoint.ExecuteNonQueryAsync(cancellationToken);
     }
 
     async Task DropAsync()

@@ -31,10 +31,11 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
 
     /// <param name="cloneMain">Clones main to the named volume.</param>
     /// <param name="dataTime">A moment that the clone's data is at least as new as.</param>
+    /// <param name="atLeast">A position that the clone is at or beyond.</param>
     /// <exception cref="StorageException">The pool refuses, for example because it is full.</exception>
-    /// <exception cref="Postgres.Programs.ChildProcessException">The clone did not start.</exception>
+    /// <exception cref="Postgres.Programs.ChildProcessException">The clone did not start, or did not recover all that it holds.</exception>
     public async Task<SeedStatus> MakeAsync(
-        string seedId, DateTimeOffset dataTime, Func<string, CancellationToken, Task> cloneMain, CancellationToken cancellationToken)
+        string seedId, DateTimeOffset dataTime, Lsn atLeast, Func<string, CancellationToken, Task> cloneMain, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
         var volume = VolumeOf(seedId);
@@ -59,6 +60,8 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
                 await using (var connection = await _defuser.ConnectAsync(running.SocketDirectory, cancellationToken))
                 {
                     lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
+                    if (lsn < atLeast)
+                        throw new Postgres.Programs.ChildProcessException($"The clone has recovered up to {lsn} and not to {atLeast}, as long as production has made no checkpoint since its failover.");
                     await _defuser.DefuseAsync(connection, cancellationToken);
                     await SeedResidue.RemoveAsync(connection, cancellationToken);
                     await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);

@@ -102,6 +102,20 @@ internal sealed class SpareKeeper(
         }
     }
 
+    /// <summary>Ends all that are ready: what they followed is no more.</summary>
+    public async Task ClearAsync()
+    {
+        List<Spare> ready;
+        lock (_lock)
+        {
+            ready = [.. _ready];
+            _ready.Clear();
+        }
+
+        foreach (var spare in ready)
+            await DiscardAsync(spare);
+    }
+
     /// <summary>Ends a spare that nobody needs any more, and removes its data.</summary>
     public async Task DiscardAsync(Spare spare)
     {

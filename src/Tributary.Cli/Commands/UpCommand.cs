@@ -3,14 +3,18 @@ using Microsoft.Extensions.Logging;
 using Tributary.Cli.Output;
 using Tributary.Contracts;
 using Tributary.Contracts.Client;
+using Tributary.Postgres.Programs;
+using Tributary.Server;
 using Tributary.Server.Configuration;
 using Tributary.Server.Hosting;
 
 namespace Tributary.Cli.Commands;
 
-/// <summary><c>tributary up</c>: the server, in the foreground, until Ctrl-C or SIGTERM.</summary>
+/// <summary><c>tributary up</c>: the server, in the foreground until Ctrl-C or SIGTERM, or in the background until <c>tributary down</c>.</summary>
 static class UpCommand
 {
+    static readonly string[] WaysToDetach = [UpOptions.Detach.Name, .. UpOptions.Detach.Aliases];
+
     static readonly Option<string> LogLevelOption = new("--log-level") { Description = "debug, information, warning or error", DefaultValueFactory = static _ => "information", HelpName = "level" };
 
     public static Command Build()
@@ -18,14 +22,15 @@ static class UpCommand
         LogLevelOption.AcceptOnlyFromAmong("debug", "information", "warning", "error");
         var command = new Command("up", "Run streaming, branching, the gateway and the API in this process, until Ctrl-C")
         {
-            UpOptions.Source, UpOptions.Replica, UpOptions.State, UpOptions.Listen, UpOptions.NoBranching, LogLevelOption, SharedOptions.Output,
+            UpOptions.Source, UpOptions.Replica, UpOptions.State, UpOptions.Listen, UpOptions.NoBranching, UpOptions.Detach, UpOptions.KeptLog, LogLevelOption, SharedOptions.Output,
         };
         command.AddServerOptions();
         command.SetAction(RunAsync);
         return command.WithExamples(
             "sudo tributary up --source postgresql://postgres@127.0.0.1:5432/shop",
             "sudo tributary up --source postgresql://…/shop --replica postgresql://…/shop_copy",
-            "sudo tributary up -c /etc/tributary.yaml");
+            "sudo tributary up -c /etc/tributary.yaml",
+            "sudo tributary up --detach -c /etc/tributary.yaml");
     }
 
     static async Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken)
@@ -37,7 +42,11 @@ static class UpCommand
         if (read.Configuration is not { } configuration)
             return Failures.Report(parse, read.Errors);
 
-        using var loggerFactory = StderrLogging.Create(parse.InvocationConfiguration.Error, Enum.Parse<LogLevel>(parse.GetRequiredValue(LogLevelOption), ignoreCase: true));
+        if (parse.GetValue(UpOptions.Detach))
+            return await DetachAsync(parse, configuration, cancellationToken);
+        var error = parse.InvocationConfiguration.Error;
+        await using var log = parse.GetValue(UpOptions.KeptLog) ? new BoundedErrorOutput(error, new ServerLog(configuration.StateDirectory)) : null;
+        using var loggerFactory = StderrLogging.Create(log ?? error, Enum.Parse<LogLevel>(parse.GetRequiredValue(LogLevelOption), ignoreCase: true));
         var (host, failure) = await ServerHost.StartAsync(configuration, TimeProvider.System, loggerFactory, cancellationToken);
         if (failure is not null)
             return Failures.Report(parse, failure);
@@ -49,6 +58,30 @@ static class UpCommand
 
         // Ctrl-C is the way to end a server, so ending by it is success.
         return ExitCodes.Ok;
+    }
+
+    static async Task<int> DetachAsync(ParseResult parse, TributaryConfiguration configuration, CancellationToken cancellationToken)
+    {
+        if (StateLock.IsHeld(configuration.StateDirectory))
+        {
+            Failures.Write(parse, $"a server runs on the state folder {configuration.StateDirectory} already", "'tributary status' shows it, 'tributary down' stops it");
+            return ExitCodes.AlreadyRunning;
+        }
+
+        try
+        {
+            // The same words but the one that leads here: what is given by flags is given to the server itself.
+            using var server = await DetachedServer.StartAsync([.. parse.Tokens.Skip(1).Select(token => token.Value).Where(word => !WaysToDetach.Contains(word))], configuration, cancellationToken);
+            if (await server.AnswersAsync(cancellationToken) is not { } status)
+                return server.ReportEnd(parse.InvocationConfiguration.Error);
+            ServerCommand.Print(parse, status, static json => json.StatusResponse, (value, output) => WriteReady(value, $"it logs to {server.LogFile}; tributary down stops it", output));
+            return ExitCodes.Ok;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ChildProcessException)
+        {
+            Failures.Write(parse, $"the server cannot be started in the background: {exception.Message}", "run as root, or name another state folder with --state or 'state:'");
+            return ExitCodes.Failed;
+        }
     }
 
     static ConfigurationOverrides Overrides(ParseResult parse, string? file) => new()
@@ -68,17 +101,17 @@ static class UpCommand
         using var client = new TributaryClient(socket);
         var status = await client.GetStatusAsync(cancellationToken);
         if (status.Succeeded)
-            ServerCommand.Print(parse, status.Value, static json => json.StatusResponse, static (value, output) => WriteReady(value, output));
+            ServerCommand.Print(parse, status.Value, static json => json.StatusResponse, static (value, output) => WriteReady(value, "Ctrl-C stops it", output));
         parse.InvocationConfiguration.Output.Flush();
     }
 
-    static void WriteReady(StatusResponse status, TextWriter output)
+    static void WriteReady(StatusResponse status, string howToStop, TextWriter output)
     {
         output.WriteLine($"tributary {status.Version} runs; source {status.Source}");
         if (status.Gateway.Port is { } port)
             output.WriteLine($"branches are reached at {status.Gateway.Host}:{port}; make one: tributary branch create");
         foreach (var stream in status.Streams)
             output.WriteLine($"stream {stream.Name} writes to {stream.Target}; watch it: tributary stream status");
-        output.WriteLine("Ctrl-C stops it");
+        output.WriteLine(howToStop);
     }
 }

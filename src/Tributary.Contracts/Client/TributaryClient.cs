@@ -106,6 +106,10 @@ public sealed class TributaryClient : IDisposable
         }
     }
 
+    /// <summary>Lets the server stop as Ctrl-C does; it answers when it has begun to.</summary>
+    public Task<ApiResult<StopResponse>> StopAsync(CancellationToken cancellationToken) =>
+        SendAsync(HttpMethod.Post, "v1/stop", null, ContractsJson.Default.StopResponse, cancellationToken);
+
     public Task<ApiResult<CostResponse>> ComputeCostAsync(CostRequest request, CancellationToken cancellationToken) =>
         PostAsync("v1/cost", request, ContractsJson.Default.CostRequest, ContractsJson.Default.CostResponse, cancellationToken);
 

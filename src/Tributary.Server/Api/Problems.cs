@@ -13,6 +13,10 @@ static class Problems
         "Branching is off", StatusCodes.Status409Conflict, "this server was started without branching", ProblemCodes.BranchingOff,
         "add 'branching: {}' to its configuration and start it again");
 
+    public static readonly ProblemResponse NotStoppable = new(
+        "The server cannot be stopped", StatusCodes.Status409Conflict, "this server still starts, or runs inside another program such as the demonstration", ProblemCodes.NotStoppable,
+        "try again in a moment, or end that program");
+
     public static ProblemResponse Invalid(string detail, string? hint = null) =>
         new("Invalid request", StatusCodes.Status400BadRequest, detail, ProblemCodes.InvalidRequest, hint);
 

@@ -16,6 +16,7 @@ sealed class ServerEndpoints(ServerView view, TimeProvider timeProvider)
         routes.MapGet("/v1/streams", () => Results.Json(new StreamListResponse(view.Streams()), ContractsJson.Default.StreamListResponse));
         routes.MapGet("/v1/doctor", async (CancellationToken cancellationToken) =>
             Results.Json(await view.Diagnose(cancellationToken), ContractsJson.Default.DoctorResponse));
+        routes.MapPost("/v1/stop", Stop);
         routes.MapPost("/v1/cost", (CostRequest request, CancellationToken cancellationToken) => CostAsync(request, cancellationToken));
     }
 
@@ -33,6 +34,11 @@ sealed class ServerEndpoints(ServerView view, TimeProvider timeProvider)
             Gateway = view.Gateway(),
         },
         ContractsJson.Default.StatusResponse);
+
+    // The stop itself waits until this answer is out: the API is the last part to end.
+    IResult Stop() => view.RequestStop()
+        ? Results.Json(new StopResponse(Environment.ProcessId, view.Configuration.StateDirectory), ContractsJson.Default.StopResponse, statusCode: StatusCodes.Status202Accepted)
+        : Problems.Result(Problems.NotStoppable);
 
     async Task<IResult> CostAsync(CostRequest request, CancellationToken cancellationToken)
     {

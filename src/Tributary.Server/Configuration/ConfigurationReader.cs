@@ -26,6 +26,9 @@ public sealed class ConfigurationReader
     /// <summary>A few segments of the log: with fewer no moment but the newest could be recovered.</summary>
     const long ArchiveBytesLeast = 128L << 20;
 
+    /// <summary>A burst of writes is ahead of main by that much for a moment.</summary>
+    const long SlotBytesLeast = 256L << 20;
+
     /// <summary>A branch that has only started has some 20 MB of its own: its log and the pages that a start writes.</summary>
     const long BranchBytesLeast = 64L << 20;
 
@@ -194,6 +197,7 @@ public sealed class ConfigurationReader
             Driver = _scalars.OneOf(section.Scalar("driver"), ["auto", "btrfs", "copy"], defaults.Driver),
             PoolBytesMax = _scalars.Bytes(section.Scalar("pool-size"), PoolBytesLeast, defaults.PoolBytesMax),
             SlotName = _scalars.Matching(section.Scalar("slot"), ScalarText.SlotName(), "a slot name; Postgres takes at most 63 lower-case letters, digits and underscores", defaults.SlotName),
+            SlotBytesMax = _scalars.Bytes(section.Scalar("slot-bytes-max"), SlotBytesLeast, defaults.SlotBytesMax),
             SeedInterval = _scalars.Duration(section.Scalar("seed-interval"), TimeSpan.FromSeconds(1), defaults.SeedInterval),
             SeedsKept = _scalars.Number(section.Scalar("seeds-kept"), 1, 100, defaults.SeedsKept),
             SparesKept = _scalars.Number(section.Scalar("spares"), 0, 16, defaults.SparesKept),

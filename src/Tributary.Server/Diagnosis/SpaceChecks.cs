@@ -1,5 +1,6 @@
 using Npgsql;
 using Tributary.Contracts;
+using Tributary.Postgres;
 
 namespace Tributary.Server.Diagnosis;
 
@@ -14,21 +15,29 @@ static class SpaceChecks
     /// <summary>Nothing to say without branching, when main is here already, and when production does not tell its size.</summary>
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
     {
-        if (configuration.Branching is not { } branching || configuration.HasCatalog || await ProductionBytesAsync(configuration, cancellationToken) is not { } production)
+        if (configuration.Branching is null || configuration.HasCatalog || await ProductionBytesAsync(configuration.Source, cancellationToken) is not { } production)
             return [];
-        var needed = production + MarginBytes;
-        var free = MachineChecks.FreeBytes(configuration.StateDirectory);
-        var detail = $"production takes {Megabytes(production)}, so main needs {Megabytes(needed)}";
-        if (free < needed)
-            return [new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the disk of {configuration.StateDirectory} has {Megabytes(free)} free", "free some, or put the state folder on a larger disk with --state or 'state:'")];
-        return branching.PoolBytesMax < needed
-            ? [new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the pool is limited to {Megabytes(branching.PoolBytesMax)}", "raise 'branching.pool-size'")]
-            : [new DoctorCheck(Name, CheckOutcome.Ok, $"{detail}; {Megabytes(Math.Min(free, branching.PoolBytesMax))} are free")];
+        return [Judge(configuration, production, MachineChecks.FreeBytes(configuration.StateDirectory))];
     }
 
-    static async Task<long?> ProductionBytesAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
+    /// <param name="production">Production's bytes.</param>
+    /// <param name="free">Bytes that are free where the state folder is.</param>
+    public static DoctorCheck Judge(TributaryConfiguration configuration, long production, long free)
     {
-        await using var data = new NpgsqlSlimDataSourceBuilder(configuration.Source.ToNpgsql() + ";Timeout=10;Command Timeout=30;Pooling=false").EnableTransportSecurity().Build();
+        var needed = production + MarginBytes;
+        var detail = $"production takes {Megabytes(production)}, so main needs {Megabytes(needed)}";
+        if (free < needed)
+            return new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the disk of {configuration.StateDirectory} has {Megabytes(free)} free", "free some, or put the state folder on a larger disk with --state or 'state:'");
+        var pool = configuration.Branching!.PoolBytesMax;
+        return pool < needed
+            ? new DoctorCheck(Name, CheckOutcome.Failed, $"{detail}; the pool is limited to {Megabytes(pool)}", "raise 'branching.pool-size'")
+            : new DoctorCheck(Name, CheckOutcome.Ok, $"{detail}; {Megabytes(Math.Min(free, pool))} are free");
+    }
+
+    /// <summary>The size of all databases that the role may enter; null when production does not tell it in time.</summary>
+    public static async Task<long?> ProductionBytesAsync(PostgresUrl source, CancellationToken cancellationToken)
+    {
+        await using var data = new NpgsqlSlimDataSourceBuilder(source.ToNpgsql() + ";Timeout=10;Command Timeout=30;Pooling=false").EnableTransportSecurity().Build();
         try
         {
             await using var command = data.CreateCommand("SELECT sum(pg_database_size(oid))::bigint FROM pg_database WHERE has_database_privilege(oid, 'CONNECT')");

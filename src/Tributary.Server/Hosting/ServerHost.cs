@@ -30,6 +30,7 @@ public sealed class ServerHost : IAsyncDisposable
     readonly TimeProvider _timeProvider;
     readonly List<StreamPart> _streams = [];
     readonly ServerMeter _meter = new();
+    readonly TaskCompletionSource _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
     StateLock? _lock;
     BranchingPart? _branching;
     GatewayPart? _gateway;
@@ -37,6 +38,7 @@ public sealed class ServerHost : IAsyncDisposable
     MetricsListener? _metrics;
     Exporters? _exporters;
     bool _hadState;
+    volatile bool _runs;
 
     ServerHost(TributaryConfiguration configuration, TimeProvider timeProvider, ILoggerFactory loggerFactory)
     {
@@ -70,12 +72,12 @@ public sealed class ServerHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Runs until cancelled, then stops everything in order.</summary>
+    /// <summary>Runs until cancelled, or until the API is asked to stop the server, then stops everything in order.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        var cancelled = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using (cancellationToken.Register(cancelled.SetResult))
-            await cancelled.Task;
+        _runs = true;
+        await using (cancellationToken.Register(() => _end.TrySetResult()))
+            await _end.Task;
         await StopAsync();
     }
 
@@ -202,7 +204,8 @@ public sealed class ServerHost : IAsyncDisposable
         Streams: () => [.. _streams.Select(stream => stream.Status())],
         Gateway: () => _gateway?.Status() ?? new GatewayStatusResponse { State = PartState.Off },
         Metrics: _exporters!.Metrics,
-        Diagnose: cancellationToken => Doctor.RunAsync(Configuration, running: true, cancellationToken));
+        Diagnose: cancellationToken => Doctor.RunAsync(Configuration, running: true, cancellationToken),
+        RequestStop: () => _runs && (_end.TrySetResult() || true));
 
     async Task UndoAsync()
     {

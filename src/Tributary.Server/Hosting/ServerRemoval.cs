@@ -58,6 +58,7 @@ public static class ServerRemoval
 
         // Step 5: remove the state folder.
         File.Delete(configuration.Api.Socket);
+        new ServerLog(state).Delete();
         stateLock.Dispose();
         removed.Add(stateLock.RemoveFolder() ? $"the folder {state}" : $"nothing else in {state}: it holds files that tributary did not make");
         return (new RemovalResponse(removed), null);

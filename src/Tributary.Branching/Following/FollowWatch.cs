@@ -1,0 +1,92 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Postgres;
+
+namespace Tributary.Branching.Following;
+
+/// <summary>
+/// Watches over main's tie to production, and says when main can never go on and must be copied anew.
+/// <list type="number">
+/// <item>Look at the slot on production. One that is not there, as after a failover to a standby, is made.</item>
+/// <item>A slot that production has given up, or that makes production keep more log than the limit, is not waited for.</item>
+/// <item>While main receives nothing although production answers, look at what main's own log says about it.</item>
+/// </list>
+/// </summary>
+/// <param name="isReceiving">Whether main receives production's log.</param>
+/// <param name="lastLines">The end of main's own log.</param>
+internal sealed class FollowWatch(
+    BranchingOptions options, Func<CancellationToken, Task<bool>> isReceiving, Func<IReadOnlyList<string>> lastLines, TimeProvider time, ILogger logger)
+{
+    static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
+
+    /// <summary>A receiver that lost its connection is back within wal_retrieve_retry_interval, which is 5 s; what lasts longer is looked into.</summary>
+    static readonly TimeSpan SilenceMax = TimeSpan.FromSeconds(15);
+
+    /// <summary>
+    /// What a receiver says that no waiting mends: the log is gone, or production's history has left the one that main is of
+    /// (walreceiver.c, walsender.c and timeline.c in src/backend).
+    /// </summary>
+    static readonly string[] Final =
+    [
+        "has already been removed", "is not in this server's history", "is behind recovery timeline", "forked off current database system timeline",
+    ];
+
+    /// <summary>Watches until main must be copied anew, and answers why.</summary>
+    public async Task<string> RunAsync(CancellationToken cancellationToken)
+    {
+        var lastReceived = time.GetTimestamp();
+        while (true)
+        {
+            await Task.Delay(Interval, time, cancellationToken);
+            try
+            {
+                if (await isReceiving(cancellationToken))
+                    lastReceived = time.GetTimestamp();
+                var silent = time.GetElapsedTime(lastReceived) > SilenceMax;
+                if (await LookAsync(silent, cancellationToken) is { } why)
+                    return why;
+            }
+            catch (NpgsqlException)
+            {
+                // Production or main does not answer: main waits for the one, and its follower starts the other.
+            }
+        }
+    }
+
+    async Task<string?> LookAsync(bool silent, CancellationToken cancellationToken)
+    {
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
+        await using var command = source.CreateCommand(
+            """
+            SELECT s.slot_name IS NOT NULL, to_jsonb(s) ->> 'wal_status',
+                   pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn)::float8
+            FROM (VALUES (1)) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1
+            """);
+        command.Parameters.AddWithValue(options.SlotName);
+        await using var row = await command.ExecuteReaderAsync(cancellationToken);
+        await row.ReadAsync(cancellationToken);
+
+        // Step 1: the slot.
+        if (!row.GetBoolean(0))
+        {
+            await row.DisposeAsync();
+            await using var make = source.CreateCommand("SELECT pg_create_physical_replication_slot($1, true)");
+            make.Parameters.AddWithValue(options.SlotName);
+            await make.ExecuteNonQueryAsync(cancellationToken);
+            Log.SlotMade(logger, options.SlotName);
+            return null;
+        }
+
+        // Step 2: its limits.
+        if (!await row.IsDBNullAsync(1, cancellationToken) && row.GetString(1) == "lost")
+            return $"production has given up the slot '{options.SlotName}', since it held more log than max_slot_wal_keep_size";
+        if (!await row.IsDBNullAsync(2, cancellationToken) && row.GetDouble(2) is var held && held > options.SlotBytesMax)
+            return string.Create(CultureInfo.InvariantCulture, $"the slot '{options.SlotName}' makes production keep {held / (1 << 20):0} MiB of log, more than branching.slot-bytes-max");
+
+        // Step 3: main's own words.
+        return silent && lastLines().LastOrDefault(line => Final.Any(words => line.Contains(words, StringComparison.Ordinal))) is { } line
+            ? $"main cannot go on: {line[(line.LastIndexOf("  ", StringComparison.Ordinal) + 1)..].Trim()}"
+            : null;
+    }
+}

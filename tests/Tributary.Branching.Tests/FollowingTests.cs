@@ -1,0 +1,141 @@
+using Tributary.Postgres.Programs;
+using Tributary.Testing;
+using static Tributary.Branching.Tests.BranchingFixture;
+
+namespace Tributary.Branching.Tests;
+
+/// <summary>Main's tie to production through what happens to production: it goes on, or begins anew and says so.</summary>
+public sealed class FollowingTests : IAsyncLifetime
+{
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    readonly BranchingFixture _fixture = new() { Adjust = static options => options with { SlotBytesMax = 64L << 20 }, ProductionSettings = ["wal_keep_size = 0"] };
+
+    public ValueTask InitializeAsync() => _fixture.InitializeAsync();
+
+    public ValueTask DisposeAsync() => _fixture.DisposeAsync();
+
+    [Fact]
+    public async Task Main_goes_on_after_productions_restart_and_after_a_failover_to_a_standby_without_the_slot()
+    {
+        await _fixture.Production.StopAsync("INT", Token);
+        await _fixture.Production.StartAsync(Token);
+        await ExecuteAsync(Bank, "CREATE TABLE told AS SELECT 1 AS x");
+        await FollowsAsync("SELECT max(x) FROM told", 1);
+
+        // A standby that had received everything takes over: the same data, another timeline, no slot.
+        await _fixture.Production.StopAsync("INT", Token);
+        RemoveSlots();
+        await PromoteAsync();
+        await ExecuteAsync(Bank, "INSERT INTO told VALUES (2)");
+
+        await FollowsAsync("SELECT max(x) FROM told", 2);
+        Assert.Equal(1L, await ScalarAsync(Bank, "SELECT count(*) FROM pg_replication_slots WHERE active"));
+        var branch = await _fixture.CreateAsync("after-failover", BranchOrigin.Now);
+        await using var lease = await _fixture.ConnectAsync(branch);
+        Assert.Equal(2, await ScalarAsync(ConnectionString(lease), "SELECT max(x) FROM told"));
+    }
+
+    [Fact]
+    public async Task Main_begins_anew_when_production_has_left_its_history_and_branches_stay()
+    {
+        await ExecuteAsync(Bank, "CREATE TABLE told AS SELECT 1 AS x");
+        await _fixture.Production.StopAsync("INT", Token);
+        var behind = TestFolder.New("behind");
+        (await ChildProcesses.RunAsync(new ChildProcessSpec("cp", ["-a", _fixture.Production.DataDirectory, behind]), Token)).EnsureSucceeded("cp");
+        await _fixture.Production.StartAsync(Token);
+        await ExecuteAsync(Bank, "INSERT INTO told SELECT 2 FROM generate_series(1, 10000)");
+        await FollowsAsync("SELECT max(x) FROM told", 2);
+        var kept = await _fixture.CreateAsync("kept");
+
+        // A standby that was behind takes over: what main has replayed since never happened.
+        await _fixture.Production.StopAsync("QUIT", Token);
+        Directory.Delete(_fixture.Production.DataDirectory, recursive: true);
+        (await ChildProcesses.RunAsync(new ChildProcessSpec("cp", ["-a", Path.Combine(behind, "data"), _fixture.Production.DataDirectory]), Token)).EnsureSucceeded("cp");
+        RemoveSlots();
+        await PromoteAsync();
+        await ExecuteAsync(Bank, "INSERT INTO told VALUES (3)");
+
+        await FollowsAsync("SELECT string_agg(DISTINCT x::text, ',') FROM told", "1,3");
+        await using var lease = await _fixture.ConnectAsync(kept);
+        Assert.Equal(2, await ScalarAsync(ConnectionString(lease), "SELECT max(x) FROM told"));
+        var reset = await _fixture.Manager.ResetAsync(kept.Name, ResetTarget.Birth, Token);
+        Assert.True(reset.Succeeded, reset.Error?.Message);
+    }
+
+    [Fact]
+    public async Task Production_keeps_no_more_log_for_a_main_that_is_stuck_than_the_limit()
+    {
+        var receiver = await ReceiverAsync();
+        await SignalAsync("STOP", receiver);
+        await ExecuteAsync(Bank, "CREATE TABLE big AS SELECT i, repeat('x', 500) AS text FROM generate_series(1, 200000) i");
+
+        await UntilAsync(() => _fixture.Manager.Status.LastError?.Contains("branching.slot-bytes-max", StringComparison.Ordinal) == true, () => $"{_fixture.Manager.Status}");
+        await SignalAsync("CONT", receiver);
+
+        await FollowsAsync("SELECT count(*) FROM big", 200000L);
+    }
+
+    string Bank => _fixture.Production.ConnectionString("bank");
+
+    // Waits until a branch of the newest seed says so.
+    async Task FollowsAsync(string question, object answer)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        object? said = null;
+        while (true)
+        {
+            var made = await _fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse($"look-{Guid.NewGuid():N}"), BranchOrigin.Seed), Token);
+            if (made.Value is { } branch)
+            {
+                await using (var lease = await _fixture.ConnectAsync(branch))
+                    said = await TryScalarAsync(ConnectionString(lease), question);
+                await _fixture.Manager.DeleteAsync(branch.Name, purge: true, Token);
+                if (answer.Equals(said))
+                    return;
+            }
+
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Patience, $"{said ?? made.Error?.Message} after {Patience}; {_fixture.Manager.Status}");
+            await Task.Delay(TimeSpan.FromMilliseconds(300), TimeProvider.System, Token);
+        }
+    }
+
+    static async Task<object?> TryScalarAsync(string connectionString, string sql)
+    {
+        try
+        {
+            return await ScalarAsync(connectionString, sql);
+        }
+        catch (Npgsql.PostgresException exception) when (exception.SqlState == Npgsql.PostgresErrorCodes.UndefinedTable)
+        {
+            return exception.MessageText;
+        }
+    }
+
+    // Starts production as a standby of nobody and ends its recovery: its log goes on on another timeline.
+    async Task PromoteAsync()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_fixture.Production.DataDirectory, "standby.signal"), "", Token);
+        PostgresUser.Own(Path.Combine(_fixture.Production.DataDirectory, "standby.signal"));
+        await _fixture.Production.StartAsync(Token);
+        await ExecuteAsync(Bank, "SELECT pg_promote()");
+        await ExecuteAsync(Bank, "CHECKPOINT");
+        Assert.Equal(2, await ScalarAsync(Bank, "SELECT timeline_id FROM pg_control_checkpoint()"));
+    }
+
+    void RemoveSlots()
+    {
+        foreach (var slot in Directory.EnumerateDirectories(Path.Combine(_fixture.Production.DataDirectory, "pg_replslot")))
+            Directory.Delete(slot, recursive: true);
+    }
+
+    async Task<int> ReceiverAsync()
+    {
+        var main = (await File.ReadAllLinesAsync(Path.Combine(_fixture.Options.StateDirectory, "pool", "main", "postmaster.pid"), Token))[0];
+        var listed = await ChildProcesses.RunAsync(new ChildProcessSpec("pgrep", ["--parent", main, "--full", "walreceiver"]), Token);
+        return int.Parse(listed.EnsureSucceeded("pgrep").StandardOutput.Trim(), System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    static async Task SignalAsync(string signal, int process) =>
+        (await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{process}"]), Token)).EnsureSucceeded("kill");
+}
