@@ -1,7 +1,6 @@
 using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Npgsql;
-using Tributary.Postgres;
 
 namespace Tributary.Branching.Following;
 
