@@ -20,13 +20,23 @@ public enum BranchErrorKind
     PoolFull,
     StorageFailed,
 
+    /// <summary>The catalog cannot be read, or knows less than the pool; it can be rebuilt.</summary>
+    CatalogDamaged,
+
     /// <summary>Production cannot be reached or lacks what following needs.</summary>
     SourceUnsuitable,
     ComputeFailed,
 }
 
 /// <summary>An expected failure: the message says what failed, on what, and what to do.</summary>
-public sealed record BranchError(BranchErrorKind Kind, string Message);
+public sealed record BranchError(BranchErrorKind Kind, string Message)
+{
+    /// <summary>What storage or a program on it has refused; a server that found no space says so in its log, whose end is in the message.</summary>
+    internal static BranchError OfStorage(Exception exception) =>
+        exception is StorageException { IsFull: true } || exception.Message.Contains("No space left on device", StringComparison.Ordinal)
+            ? new(BranchErrorKind.PoolFull, $"The pool is full: {exception.Message} Delete branches, or enlarge branching.pool-size.")
+            : new(BranchErrorKind.StorageFailed, exception.Message);
+}
 
 /// <summary>A value or an expected failure.</summary>
 public readonly record struct BranchResult<T>(T? Value, BranchError? Error)

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Compute;
 using Tributary.Branching.Seeding;
+using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -133,9 +134,9 @@ internal sealed class BranchMaker(
             isReady = ready.Succeeded;
             return ready;
         }
-        catch (StorageException exception)
+        catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {
-            return new BranchError(exception.IsFull ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, exception.Message);
+            return BranchError.OfStorage(exception);
         }
         finally
         {

@@ -21,6 +21,8 @@ namespace Tributary.Branching;
 /// </summary>
 public sealed class BranchManager : IAsyncDisposable
 {
+    internal const string CatalogFile = "catalog.db";
+
     readonly BranchingOptions _options;
     readonly Pool _pool;
     readonly BranchCatalog _catalog;
@@ -61,14 +63,16 @@ public sealed class BranchManager : IAsyncDisposable
         try
         {
             Directory.CreateDirectory(options.StateDirectory);
-            catalog = BranchCatalog.Open(Path.Combine(options.StateDirectory, "catalog.db"));
-            var read = await SourceMemory.ReadAsync(options, catalog, logger, cancellationToken);
-            if (read.Value is not { } facts)
-                throw new BranchingException(read.Error!);
+            // A catalog that is damaged is said before anything is touched; one that is lost only the pool tells from a new one.
+            catalog = BranchCatalog.Open(Path.Combine(options.StateDirectory, CatalogFile));
             pool = await Pool.OpenAsync(options, cancellationToken);
             Log.PoolOpened(logger, pool.Root, pool.Driver.Name);
             if (pool.Warning is { } warning)
                 Log.PoolWarning(logger, warning);
+            catalog.Attach(new CatalogRecords(pool.Driver.PathOf(CatalogRecords.Folder), logger));
+            var read = await SourceMemory.ReadAsync(options, catalog, logger, cancellationToken);
+            if (read.Value is not { } facts)
+                throw new BranchingException(read.Error!);
             var manager = new BranchManager(options, facts, pool, catalog, BranchPasswords.Open(Path.Combine(options.StateDirectory, "secret.key")), time, logger);
             await manager._remover.ReconcileAsync(cancellationToken);
             await manager._main.ReconcileAsync(cancellationToken);
@@ -79,8 +83,7 @@ public sealed class BranchManager : IAsyncDisposable
             catalog?.Dispose();
             if (pool is not null)
                 await pool.CloseAsync();
-            return (exception as BranchingException)?.Error ?? new BranchError(
-                exception is StorageException { IsFull: true } ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, exception.Message);
+            return (exception as BranchingException)?.Error ?? BranchError.OfStorage(exception);
         }
     }
 

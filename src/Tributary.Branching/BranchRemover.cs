@@ -118,6 +118,8 @@ internal sealed class BranchRemover(
             Log.Reconciled(logger, volume);
             await storage.DeleteAsync(volume, cancellationToken);
         }
+
+        computes.RemoveOtherFolders(registry.All().Select(branch => branch.Number));
     }
 
     async Task SettleAsync(CancellationToken cancellationToken)

@@ -28,15 +28,19 @@ public static class BranchingRemoval
     public static async Task<BranchResult<SlotRemoval>> DropSlotAsync(BranchingOptions options, CancellationToken cancellationToken)
     {
         // Step 1: the slot.
-        if (!MadeSlot(options))
-            return new SlotRemoval(false);
         try
         {
+            if (!MadeSlot(options))
+                return new SlotRemoval(false);
             await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Timeout=10;Pooling=false").EnableTransportSecurity().Build();
             await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1");
             command.Parameters.AddWithValue(options.SlotName);
             await using var dropped = await command.ExecuteReaderAsync(cancellationToken);
             return new SlotRemoval(dropped.HasRows);
+        }
+        catch (BranchingException exception)
+        {
+            return exception.Error;
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.ObjectInUse)
         {

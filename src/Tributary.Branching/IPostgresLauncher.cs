@@ -8,6 +8,9 @@ public interface IPostgresLauncher
     /// <summary>Starts the server and waits until it accepts connections.</summary>
     /// <exception cref="ChildProcessException">It ended or did not get ready in time; the message holds the last lines of its log.</exception>
     Task<IRunningPostgres> LaunchAsync(LaunchSpec spec, CancellationToken cancellationToken);
+
+    /// <summary>Removes what a server that has ended has left outside its data: configuration, socket and log.</summary>
+    void RemoveFolder(string name);
 }
 
 /// <summary>A running server. Disposing it stops it at once, as a crash would.</summary>

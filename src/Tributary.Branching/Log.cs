@@ -85,6 +85,9 @@ internal static partial class Log
     [LoggerMessage(2027, LogLevel.Warning, "Branch {Branch} has {Bytes} bytes of its own, more than branching.branch-bytes-max, and is stopped.")]
     public static partial void BranchOverQuota(ILogger logger, string branch, long bytes);
 
+    [LoggerMessage(2028, LogLevel.Warning, "The record {Record} beside the volumes could not be written; it is with the next change. Until then a rebuilt catalog would lack it.")]
+    public static partial void RecordOwed(ILogger logger, string record, Exception exception);
+
     [LoggerMessage(2030, LogLevel.Information, "Branch {Branch} woke in {ElapsedMs} ms.")]
     public static partial void BranchWoke(ILogger logger, string branch, double elapsedMs);
 

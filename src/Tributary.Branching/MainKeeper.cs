@@ -25,7 +25,7 @@ internal sealed class MainKeeper : IAsyncDisposable
     public const string Volume = PhysicalFollower.Volume;
 
     internal const string MainFact = "main";
-    const string Copying = "copying";
+    internal const string Copying = "copying";
     const string Following = "following";
 
     static readonly TimeSpan RetryPauseMax = TimeSpan.FromMinutes(1);

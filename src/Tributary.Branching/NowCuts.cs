@@ -113,8 +113,7 @@ internal sealed class NowCuts(
         }
         catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {
-            group.Result.SetResult(new BranchError(
-                exception is StorageException { IsFull: true } ? BranchErrorKind.PoolFull : BranchErrorKind.StorageFailed, exception.Message));
+            group.Result.SetResult(BranchError.OfStorage(exception));
         }
         catch (Exception exception)
         {

@@ -9,20 +9,21 @@ static class Confirmation
 
     /// <summary>Whether to go on; when not, that has been said.</summary>
     /// <param name="what">Completes "This removes …".</param>
-    public static bool Given(ParseResult parse, string what)
+    /// <param name="does">Another verb.</param>
+    public static bool Given(ParseResult parse, string what, string does = "removes")
     {
         if (parse.GetValue(Yes))
             return true;
         if (Console.IsInputRedirected)
         {
-            Failures.Write(parse, $"this removes {what}", "add --yes to do it");
+            Failures.Write(parse, $"this {does} {what}", "add --yes to do it");
             return false;
         }
 
-        parse.InvocationConfiguration.Error.Write($"This removes {what}. Go on? [y/N] ");
+        parse.InvocationConfiguration.Error.Write($"This {does} {what}. Go on? [y/N] ");
         if (Console.ReadLine()?.Trim() is "y" or "Y" or "yes")
             return true;
-        Failures.Write(parse, "nothing was removed", null);
+        Failures.Write(parse, "nothing was changed", null);
         return false;
     }
 }

@@ -22,6 +22,7 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(ConnectResponse))]
 [JsonSerializable(typeof(StopResponse))]
 [JsonSerializable(typeof(DoctorResponse))]
+[JsonSerializable(typeof(RepairResponse))]
 [JsonSerializable(typeof(CostRequest))]
 [JsonSerializable(typeof(CostResponse))]
 [JsonSerializable(typeof(ProblemResponse))]

@@ -26,6 +26,9 @@ public sealed class BranchingFixture : IAsyncLifetime
 
     public BranchingOptions Options { get; private set; } = null!;
 
+    /// <summary>Production belongs to the fixture that was taken over.</summary>
+    public bool IsGuest { get; init; }
+
     /// <summary>Readies production before it is followed, and answers the URL to follow it by; null for the superuser's.</summary>
     public Func<PostgresServer, Task<string>>? Prepare { get; init; }
 
@@ -62,11 +65,12 @@ public sealed class BranchingFixture : IAsyncLifetime
     }
 
     /// <summary>Starts a manager on the state and the production of a fixture whose manager has been stopped.</summary>
-    public async Task TakeOverAsync(BranchingFixture other)
+    public async Task<BranchingFixture> TakeOverAsync(BranchingFixture other, Func<BranchingOptions, BranchingOptions>? adjust = null)
     {
         Production = other.Production;
-        Options = other.Options;
+        Options = adjust?.Invoke(other.Options) ?? other.Options;
         await StartManagerAsync(Options);
+        return this;
     }
 
     /// <summary>Waits for a seed that holds all that production has committed; the commits are asynchronous, so what is flushed is not all.</summary>
@@ -143,7 +147,8 @@ public sealed class BranchingFixture : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         await StopManagerAsync();
-        await Production.DisposeAsync();
+        if (!IsGuest)
+            await Production.DisposeAsync();
         _stop.Dispose();
     }
 

@@ -77,6 +77,23 @@ internal sealed class BranchComputes(
         new ComputeFolder(Path.Combine(runDirectory, Branch.FolderOf(number))).Delete();
     }
 
+    /// <summary>Removes the folders outside the pool of servers that a crash has ended: spares, seeds and branches that are no more.</summary>
+    public void RemoveOtherFolders(IEnumerable<long> branches)
+    {
+        var known = branches.Select(Branch.FolderOf).Append(MainKeeper.Volume).ToHashSet(StringComparer.Ordinal);
+        foreach (var folder in Directory.EnumerateDirectories(runDirectory).Where(folder => !known.Contains(Path.GetFileName(folder))).ToList())
+        {
+            try
+            {
+                new ComputeFolder(folder).Delete();
+            }
+            catch (IOException)
+            {
+                // Its server is ending just now and still writes; the next start removes it.
+            }
+        }
+    }
+
     /// <summary>Puts idle branches to sleep until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {

@@ -49,6 +49,8 @@ internal sealed class PostgresLauncher(
         }
     }
 
+    public void RemoveFolder(string name) => new ComputeFolder(Path.Combine(runDirectory, name)).Delete();
+
     ChildProcessSpec Child(LaunchSpec spec, ComputeFolder folder, ControlGroup? group)
     {
         var child = spec.Sandboxed

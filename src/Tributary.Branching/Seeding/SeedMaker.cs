@@ -25,6 +25,8 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
 
     readonly Defuser _defuser = new(options, facts);
 
+    static string FolderOf(string seedId) => $"seed-{seedId}";
+
     public static string VolumeOf(string seedId) => $"seeds/{seedId}";
 
     /// <param name="cloneMain">Clones main to the named volume.</param>
@@ -46,7 +48,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
             DataDirectory.Strip(storage.PathOf(volume), keepStandby: false);
 
             // Step 3: start it.
-            var spec = new LaunchSpec($"seed-{seedId}", storage.PathOf(volume), [.. RecoverySettings, .. facts.RequiredSettings])
+            var spec = new LaunchSpec(FolderOf(seedId), storage.PathOf(volume), [.. RecoverySettings, .. facts.RequiredSettings])
             {
                 // Production's checkpoints are minutes apart, and all the log since the last one is replayed here.
                 StartTimeout = TimeSpan.FromMinutes(30),
@@ -78,6 +80,11 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
         {
             await storage.DeleteAsync(volume, CancellationToken.None);
             throw;
+        }
+        finally
+        {
+            // Its last lines are in the message of a failure.
+            launcher.RemoveFolder(FolderOf(seedId));
         }
     }
 

@@ -10,7 +10,7 @@ internal sealed class Pool
     const string OwnerName = ".tributary-state";
 
     /// <summary>The folders that volumes lie in.</summary>
-    public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder, BaseImage.Folder];
+    public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder, BaseImage.Folder, CatalogRepair.KeptFolder];
 
     /// <summary>The volumes beside those folders.</summary>
     public static readonly string[] SingleVolumes = [MainKeeper.Volume, "archive"];
@@ -98,6 +98,8 @@ internal sealed class Pool
     public static void Release(string root)
     {
         File.Delete(Path.Combine(root, OwnerName));
+        if (Directory.Exists(Path.Combine(root, CatalogRepair.RecordsFolder)))
+            Directory.Delete(Path.Combine(root, CatalogRepair.RecordsFolder), recursive: true);
         foreach (var folder in VolumeFolders.Select(name => Path.Combine(root, name)))
         {
             if (Directory.Exists(folder) && !Directory.EnumerateFileSystemEntries(folder).Any())

@@ -176,9 +176,12 @@ public sealed class ServerHost : IAsyncDisposable
         {
             BranchErrorKind.PoolFull => FailureKind.NoSpace,
             BranchErrorKind.SourceUnsuitable => FailureKind.SourceUnsuitable,
+            BranchErrorKind.CatalogDamaged => FailureKind.StateUnusable,
             _ => FailureKind.MachineUnsuitable,
         };
-        return new OperationFailure(kind, opened.Error.Message, "'tributary doctor' checks the machine and production");
+        return new OperationFailure(
+            kind, opened.Error.Message,
+            kind == FailureKind.StateUnusable ? "'tributary doctor --repair' sets the damaged catalog aside; no volume is deleted" : "'tributary doctor' checks the machine and production");
     }
 
     async Task<OperationFailure?> BindGatewayAsync(BranchManager manager, CancellationToken cancellationToken)
