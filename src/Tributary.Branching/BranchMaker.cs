@@ -132,6 +132,8 @@ internal sealed class BranchMaker(
             cancellationToken.ThrowIfCancellationRequested();
             var ready = MakeReady(branch, number, cut, BirthOf(cut, use, number));
             isReady = ready.Succeeded;
+            if (isReady && spare is { IsGivenAway: true })
+                main.Cuts.Finish(spare, storage.PathOf(spare.Volume), () => Settle(branch.Id, number));
             return ready;
         }
         catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
@@ -220,8 +222,6 @@ internal sealed class BranchMaker(
                 LastUsedAt = live.LastUsedAt,
             };
         });
-        if (adopts && changed.Succeeded)
-            main.Cuts.Finish(cut.Spare!, storage.PathOf(cut.Spare!.Volume), () => Settle(reserved.Id, number));
         return changed;
     }
 

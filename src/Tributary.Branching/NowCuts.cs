@@ -65,8 +65,8 @@ internal sealed class NowCuts(
         lock (_lock)
             running = [.. _running];
         await Task.WhenAll(running);
+        // The source of the token stays: a request that comes while the server stops still asks it.
         await source.DisposeAsync();
-        _end.Dispose();
     }
 
     /// <summary>Does in the background what is left to do for a spare that a branch has got.</summary>
@@ -81,9 +81,9 @@ internal sealed class NowCuts(
     /// <summary>Ends a promoted spare that its only member does not want any more.</summary>
     public Task DiscardAsync(Spare spare) => spares.DiscardAsync(spare);
 
-    async Task SettleAsync(Spare spare, string path, Action settled)
+    static async Task SettleAsync(Spare spare, string path, Action settled)
     {
-        if (await spare.FinishAsync(path, _end.Token))
+        if (await spare.FinishAsync(path, CancellationToken.None))
             settled();
     }
 

@@ -32,7 +32,7 @@ public sealed class ReadmeTests : IAsyncDisposable
         using var server = new TributaryClient(_space.Socket);
 
         await ShellAsync(Readme.Command("tributary connect").Replace(PlaceholderUrl, SourceUrl, StringComparison.Ordinal));
-        Assert.Contains("postgresql://branch_owner:", await ShellAsync(Readme.Command("tributary branch create")), StringComparison.Ordinal);
+        Assert.Contains("postgresql://branch_owner:", await ShellAsync(Readme.Command("tributary branch create try-it")), StringComparison.Ordinal);
         Assert.Contains("3", await ShellAsync(Readme.Command("tributary branch connect"), "SELECT count(*) FROM customers;"), StringComparison.Ordinal);
         Assert.Contains("following", await ShellAsync(Readme.Command("tributary status")), StringComparison.OrdinalIgnoreCase);
         var branch = (await server.GetBranchAsync("try-it", TestContext.Current.CancellationToken)).Value!;

@@ -25,6 +25,9 @@ internal sealed class Spare(
 
     public IRunningPostgres Running { get; } = running;
 
+    /// <summary>Its server is somebody else's.</summary>
+    public bool IsGivenAway { get; private set; }
+
     /// <summary>It is stopped for good, or its server is somebody else's.</summary>
     public bool IsEnded => _ended;
 
@@ -73,7 +76,7 @@ internal sealed class Spare(
     /// <summary>The server is somebody else's to end from here on.</summary>
     public IRunningPostgres GiveAway()
     {
-        _ended = true;
+        (IsGivenAway, _ended) = (true, true);
         return Running;
     }
 

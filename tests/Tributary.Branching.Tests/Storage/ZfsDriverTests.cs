@@ -32,7 +32,7 @@ public sealed class ZfsDriverTests(ZfsPool zfs) : StorageDriverContract, IClassF
 
     protected override Task LeaveHalfCloneAsync(string source, string copy) => RunAsRootAsync("zfs", "snapshot", $"{Dataset}/{source}@{copy.Replace('/', '-')}");
 
-    protected override async Task AssertNothingIsLeftAsync() => Assert.Equal([Dataset, $"{Dataset}/bases", $"{Dataset}/births", $"{Dataset}/branches", $"{Dataset}/seeds"], await DatasetsAsync(Dataset));
+    protected override async Task AssertNothingIsLeftAsync() => Assert.Equal([Dataset, $"{Dataset}/bases", $"{Dataset}/births", $"{Dataset}/branches", $"{Dataset}/kept", $"{Dataset}/seeds"], await DatasetsAsync(Dataset));
 
     [Fact]
     public async Task A_clone_that_a_crash_left_unmounted_is_listed_after_the_next_start()
