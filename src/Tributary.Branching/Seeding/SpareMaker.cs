@@ -81,8 +81,10 @@ internal sealed class SpareMaker(
         PoolFlush.NoFsync,
         // Main answers within a moment when it is there at all.
         "wal_retrieve_retry_interval = 200ms",
-        // Our own session on a spare reads positions in a fraction of a millisecond; the replay waits for that rather than cancel it.
-        "max_standby_streaming_delay = 1s",
+        // Our own session on a spare reads positions in a fraction of a millisecond; the replay waits for that rather than cancel it. A limit
+        // would count from the arrival of the log, so that a spare that is behind by it would cancel at once.
+        "max_standby_streaming_delay = -1",
+        "max_standby_archive_delay = -1",
     ];
 
     static string OpenFolder(params ReadOnlySpan<string> parts)
