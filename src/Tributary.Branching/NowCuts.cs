@@ -23,6 +23,8 @@ internal sealed class NowCuts(
     /// <summary>An asynchronous commit is flushed within three times wal_writer_delay, which is 200 ms unless production sets it.</summary>
     static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
 
+    static readonly TimeSpan SettlePause = TimeSpan.FromMilliseconds(500);
+
     readonly Lock _lock = new();
     readonly CancellationTokenSource _end = new();
     readonly HashSet<Task> _running = [];
@@ -81,8 +83,10 @@ internal sealed class NowCuts(
     /// <summary>Ends a promoted spare that its only member does not want any more.</summary>
     public Task DiscardAsync(Spare spare) => spares.DiscardAsync(spare);
 
-    static async Task SettleAsync(Spare spare, string path, Action settled)
+    async Task SettleAsync(Spare spare, string path, Action settled)
     {
+        // The branch's first session is there within this; a checkpoint and a flush at that moment would be felt.
+        await Task.Delay(SettlePause, time, CancellationToken.None);
         if (await spare.FinishAsync(path, CancellationToken.None))
             settled();
     }

@@ -85,6 +85,8 @@ public sealed class PoolFullTests : IAsyncLifetime
         Assert.Empty(Volumes().Except(volumes));
         Assert.Equal(["full-kept"], _fixture.Manager.List().Select(branch => branch.Name.ToString()));
         File.Delete(Filler);
+        // The file system gives the space back with its next commit.
+        await UntilAsync(() => new DriveInfo(Pool).AvailableFreeSpace > 256L << 20, () => "the filler's space does not come back");
         await ExecuteAsync(_fixture.Production.ConnectionString("bank"), "CREATE TABLE more AS SELECT 1 AS x");
         await UntilAsync(() => _fixture.Manager.Status is { LastError: null } status && status.SparesReady == spares && (spares == 0 || status.Seeds[0].Lsn > seeds.Lsn), () => $"no recovery: {_fixture.Manager.Status}");
         await using (var lease = await _fixture.ConnectAsync(await _fixture.CreateAsync("full-after", origin)))

@@ -27,6 +27,7 @@ public sealed class KillLoopTests : IAsyncDisposable
 
     /// <summary>Names whose last request got no answer: they may be there or not.</summary>
     readonly HashSet<string> _unknown = [];
+    readonly Dictionary<string, string> _answers = [];
 
     PostgresServer? _production;
     int _names;
@@ -94,8 +95,8 @@ public sealed class KillLoopTests : IAsyncDisposable
     {
         var now = await running.ListAsync();
         var names = now.Select(static branch => branch.Name).ToHashSet();
-        Assert.Equal([], _acknowledged.Where(branch => !_unknown.Contains(branch.Key) && !now.Any(found => found.Name == branch.Key && found.Id == branch.Value)).Select(static branch => branch.Key));
-        Assert.Equal([], names.Where(name => !_acknowledged.ContainsKey(name) && !_unknown.Contains(name)));
+        Assert.Equal([], _acknowledged.Where(branch => !_unknown.Contains(branch.Key) && !now.Any(found => found.Name == branch.Key && found.Id == branch.Value)).Select(branch => Told(branch.Key)));
+        Assert.Equal([], names.Where(name => !_acknowledged.ContainsKey(name) && !_unknown.Contains(name)).Select(Told));
         foreach (var branch in now)
             Assert.Equal(100L, await branch.AskAsync("SELECT count(*) FROM items"));
         _acknowledged.Clear();
@@ -109,6 +110,8 @@ public sealed class KillLoopTests : IAsyncDisposable
         await Eventually.NothingIsLeftAsync(() => PoolRecords.Orphans(_space.State), "what the kill interrupted", Limit);
         await Eventually.NothingIsLeftAsync(() => StaleFolders(now), "the servers of the run before", Limit);
     }
+
+    string Told(string name) => $"{name}, of which the answers were {_answers.GetValueOrDefault(name)}";
 
     // Folders of servers, with their sockets, of branches that are not there; those of seeds and of the newest spares are in use.
     IReadOnlyList<string> StaleFolders(IReadOnlyList<BranchResponse> branches)
@@ -127,6 +130,7 @@ public sealed class KillLoopTests : IAsyncDisposable
             var result = await answer;
             lock (_acknowledged)
             {
+                _answers[name] = $"{_answers.GetValueOrDefault(name)} {TimeProvider.System.GetUtcNow():mm:ss.fff} {action}: {(result.Problem is { } problem ? $"{problem.Code} {problem.Detail}" : "done")}";
                 if (result.Succeeded && action == "delete")
                     _acknowledged.Remove(name);
                 else if (result.Succeeded)

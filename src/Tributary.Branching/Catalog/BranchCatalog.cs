@@ -148,10 +148,13 @@ internal sealed class BranchCatalog : IDisposable
     {
         lock (_lock)
         {
+            // One transaction: a row without a name that a crash leaves would be a branch to nobody, and in the way of every start.
+            using var transaction = _connection.BeginTransaction();
             var taken = Query(
                 "INSERT INTO branches (name, state, seed_id, lsn, data_time, created_at) VALUES ($1, 'Deleting', '', '0/0', $2, $2) RETURNING id",
                 row => row.GetInt64(0), $" {Guid.NewGuid():N}", CatalogTime.Text(DateTimeOffset.UnixEpoch))[0];
             Execute("DELETE FROM branches WHERE id = $1", taken);
+            transaction.Commit();
             _records?.Put(FactsRow());
             return taken;
         }

@@ -15,6 +15,12 @@ internal sealed class SpareKeeper(
 {
     static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
 
+    /// <summary>
+    /// A taken spare is promoted and entered for the first time within this; making the next one takes every core, and would be felt. Who waits
+    /// for a spare is not let wait for this too.
+    /// </summary>
+    static readonly TimeSpan ReplacePause = TimeSpan.FromMilliseconds(500);
+
     static readonly TimeSpan RetryPauseMax = TimeSpan.FromSeconds(30);
 
     readonly Lock _lock = new();
@@ -23,6 +29,8 @@ internal sealed class SpareKeeper(
     readonly SemaphoreSlim _wanted = new(0);
     TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     string? _lastError;
+    long _takenAt;
+    int _waiting;
     bool _ended;
 
     public int Ready
@@ -54,6 +62,7 @@ internal sealed class SpareKeeper(
                         continue;
                     }
 
+                    _takenAt = time.GetTimestamp();
                     _wanted.Release();
                     return spare;
                 }
@@ -64,6 +73,7 @@ internal sealed class SpareKeeper(
             var left = limit - time.GetElapsedTime(started);
             if (left <= TimeSpan.Zero)
                 return null;
+            Interlocked.Increment(ref _waiting);
             try
             {
                 await changed.WaitAsync(left, time, cancellationToken);
@@ -71,6 +81,10 @@ internal sealed class SpareKeeper(
             catch (TimeoutException)
             {
                 return null;
+            }
+            finally
+            {
+                Interlocked.Decrement(ref _waiting);
             }
         }
     }
@@ -87,7 +101,11 @@ internal sealed class SpareKeeper(
                 while (_dead.TryDequeue(out var dead))
                     await DiscardAsync(dead);
                 while (Ready < options.SparesKept)
+                {
+                    await LetPassAsync(cancellationToken);
                     await MakeAsync(cancellationToken);
+                }
+
                 pause = TimeSpan.FromSeconds(1);
                 await _wanted.WaitAsync(CheckInterval, cancellationToken);
             }
@@ -136,6 +154,12 @@ internal sealed class SpareKeeper(
         foreach (var spare in left.Concat(_dead))
             await DiscardAsync(spare);
         _wanted.Dispose();
+    }
+
+    async Task LetPassAsync(CancellationToken cancellationToken)
+    {
+        while (Volatile.Read(ref _waiting) == 0 && _takenAt != 0 && time.GetElapsedTime(_takenAt) < ReplacePause)
+            await Task.Delay(ReplacePause / 10, time, cancellationToken);
     }
 
     async Task MakeAsync(CancellationToken cancellationToken)

@@ -19,6 +19,9 @@ namespace Tributary.Server.Api;
 /// </summary>
 sealed class ApiHost : IAsyncDisposable
 {
+    /// <summary>How long requests at work may take when the server stops: a branch is made in a second; one that waits for production is given up.</summary>
+    static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(5);
+
     /// <summary>Requests hold names and numbers; this is generous for them and keeps a stray upload out of memory.</summary>
     const long RequestBytesMax = 64 * 1024;
 
@@ -70,6 +73,7 @@ sealed class ApiHost : IAsyncDisposable
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = "tributary", ContentRootPath = AppContext.BaseDirectory });
         builder.Services.AddSingleton(loggerFactory);
         builder.Services.AddRoutingCore();
+        builder.Services.Configure<HostOptions>(static options => options.ShutdownTimeout = ShutdownTimeout);
         builder.Services.ConfigureHttpJsonOptions(options => options.SerializerOptions.TypeInfoResolverChain.Insert(0, ContractsJson.Default));
         // Else a body that does not read is answered by a bare status, without what is wrong with it.
         builder.Services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);

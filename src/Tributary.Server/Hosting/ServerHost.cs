@@ -97,9 +97,10 @@ public sealed class ServerHost : IAsyncDisposable
     async Task StopPartsAsync()
     {
         await (_gateway?.DisposeAsync() ?? default);
+        // Requests that are at work are let end before what they work on is gone, or their clients would not know what became of them.
+        await (_api?.DisposeAsync() ?? default);
         await Task.WhenAll(_streams.Select(stream => stream.DisposeAsync().AsTask()));
         await (_branching?.DisposeAsync() ?? default);
-        await (_api?.DisposeAsync() ?? default);
         await (_metrics?.DisposeAsync() ?? default);
         _exporters?.Dispose();
         _meter.Dispose();
