@@ -66,7 +66,8 @@ public sealed class BtrfsDriverTests : StorageDriverContract
         }
         finally
         {
-            await RunAsRootAsync("umount", disk);
+            // The kernel lets go of the image a moment after the pool is unmounted.
+            await RunAsRootAsync("umount", "--lazy", disk);
         }
     }
 
@@ -84,7 +85,7 @@ public sealed class BtrfsDriverTests : StorageDriverContract
         }
         finally
         {
-            await RunAsRootAsync("umount", disk);
+            await RunAsRootAsync("umount", "--lazy", disk);
         }
     }
 
