@@ -11,5 +11,8 @@ internal sealed record BaseImage(string Id, Lsn LogFrom, Lsn Lsn, DateTimeOffset
 {
     public const string Folder = "bases";
 
+    /// <summary>The volume of the log that follows the images.</summary>
+    public const string LogVolume = "archive";
+
     public string Volume => $"{Folder}/{Id}";
 }

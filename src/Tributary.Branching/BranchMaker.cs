@@ -31,7 +31,7 @@ internal sealed class BranchMaker(
             return noParent;
 
         // The request counts from here on: before the name is on disk, so that a burst is one cut.
-        using var origin = request.Origin == BranchOrigin.Point ? OriginShare.Of(new Cut(null, null, default, default) { Point = request.Point }) : Open(request.Origin, parent.Value);
+        using var origin = Open(request.Origin, parent.Value, request.Point);
         if (origin.Refusal is { } refusal)
             return refusal;
 
@@ -56,7 +56,7 @@ internal sealed class BranchMaker(
             return Protected(name);
         var started = time.GetTimestamp();
         using var origin = target == ResetTarget.Birth ? OpenBirth(branch)
-            : branch.ParentId is not { } parentId ? Open(BranchOrigin.Now, parent: null)
+            : branch.ParentId is not { } parentId ? Open(BranchOrigin.Now)
             : registry.ById(parentId) is { State: BranchState.Ready } parent ? Open(BranchOrigin.Branch, parent)
             : OriginShare.Refused(new BranchError(BranchErrorKind.NotFound, $"The parent of {name} has been deleted. Reset it to what it was at first: tributary branch reset {name} --to birth"));
         if (origin.Refusal is { } refusal)
@@ -77,19 +77,21 @@ internal sealed class BranchMaker(
         await computes.RemoveAsync(branch.Number);
         await storage.DeleteAsync(Branch.VolumeOf(branch.Number), CancellationToken.None);
         // A seed that is on the shelf is removed from there.
-        if (!keepBirth && branch.Birth is { } birth && !main.IsSeed(birth) && !registry.All().Any(other => other.Id != branch.Id && other.Birth == birth))
+        if (!keepBirth && branch.Birth is { } birth && !main.IsSeed(birth) && !registry.IsBirth(birth, except: branch.Id))
             await storage.DeleteAsync(birth, CancellationToken.None);
     }
 
     public static BranchError Protected(BranchName name) =>
         new(BranchErrorKind.Protected, $"The branch {name} is protected. Take the protection away first: tributary branch unprotect {name}");
 
-    OriginShare Open(BranchOrigin origin, Branch? parent)
+    OriginShare Open(BranchOrigin origin, Branch? parent = null, BranchPoint? point = null)
     {
         switch (origin)
         {
             case BranchOrigin.Branch:
                 return OriginShare.Of(new Cut(null, null, parent!.Lsn, parent.DataTime) { Fork = parent });
+            case BranchOrigin.Point:
+                return OriginShare.Of(new Cut(null, null, default, default) { Point = point });
             case BranchOrigin.Seed:
                 return main.UseNewestSeed() is { } use
                     ? OriginShare.Of(new Cut(use.Seed, null, use.Seed.Lsn, use.Seed.DataTime), use)
@@ -102,7 +104,7 @@ internal sealed class BranchMaker(
     // What was production's present at first is by now its past.
     OriginShare OpenBirth(Branch branch) => branch.Birth is { } birth
         ? OriginShare.Of(new Cut(null, null, branch.Lsn, branch.DataTime) { Volume = birth })
-        : branch.ParentId is null && main.Past.IsOn ? OriginShare.Of(new Cut(null, null, default, default) { Point = BranchPoint.At(branch.Lsn) })
+        : branch.ParentId is null && main.Past.IsOn ? Open(BranchOrigin.Point, point: BranchPoint.At(branch.Lsn))
         : OriginShare.Refused(new BranchError(
             BranchErrorKind.InvalidRequest,
             $"What {branch.Name} was at first is not kept. Reset it to the present of its parent: tributary branch reset {branch.Name}"));
@@ -162,7 +164,7 @@ internal sealed class BranchMaker(
 
         if (cut.Fork is { } parent)
         {
-            if (await computes.ForkAsync(parent, token => storage.CloneAsync(Branch.VolumeOf(parent.Number), volume, token), cancellationToken) is { } notForked)
+            if (await computes.ForkAsync(parent, volume, cancellationToken) is { } notForked)
                 return notForked;
             DataDirectory.StripFork(storage.PathOf(volume));
             await KeepBirthAsync(volume, BirthOf(cut, use, number), cancellationToken);
@@ -201,7 +203,7 @@ internal sealed class BranchMaker(
         var live = computes.Describe(reserved);
         if (adopts)
             computes.Adopt(reserved with { Number = number, Usage = live.Usage }, cut.Spare!.GiveAway());
-        var changed = registry.Change(reserved.Id, current =>
+        return registry.Change(reserved.Id, current =>
         {
             if (current.State != reserved.State || current.Number != reserved.Number)
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {reserved.Name} has been deleted or reset in the meantime.");
@@ -222,7 +224,6 @@ internal sealed class BranchMaker(
                 LastUsedAt = live.LastUsedAt,
             };
         });
-        return changed;
     }
 
     void Settle(long id, long number) => registry.Change(id, current => current.Number == number
@@ -243,7 +244,7 @@ internal sealed class BranchMaker(
 
     string Describe(Branch branch) => branch.SeedId.Length > 0 ? $"seed {branch.SeedId}"
         : branch.ParentId is { } parent ? $"branch {registry.ById(parent)?.Name.ToString() ?? "(deleted)"}"
-        : $"spare {branch.Number}";
+        : $"production at {branch.Lsn}";
 }
 
 /// <summary>What a branch is made of, before it is known which moment that is. What is not taken until it is disposed is given back.</summary>

@@ -23,6 +23,8 @@ public sealed class BranchManager : IAsyncDisposable
 {
     internal const string CatalogFile = "catalog.db";
 
+    internal const string KeyFile = "secret.key";
+
     readonly BranchingOptions _options;
     readonly Pool _pool;
     readonly BranchCatalog _catalog;
@@ -41,7 +43,7 @@ public sealed class BranchManager : IAsyncDisposable
         (_options, _pool, _catalog, _passwords) = (options, pool, catalog, passwords);
         _registry = new BranchRegistry(options, catalog, () => pool.Space().Free, time);
         _main = MainKeeper.Compose(
-            options, facts, pool, catalog, volume => _registry.All().Any(branch => branch.Birth == volume), time, logger, out var launcher, out var runDirectory);
+            options, facts, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
         _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, time, logger);
         _maker = new BranchMaker(_registry, catalog, pool.Driver, _computes, _main, time, logger);
         _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, () => pool.Space().Free, time, logger);
@@ -73,7 +75,7 @@ public sealed class BranchManager : IAsyncDisposable
             var read = await SourceMemory.ReadAsync(options, catalog, logger, cancellationToken);
             if (read.Value is not { } facts)
                 throw new BranchingException(read.Error!);
-            var manager = new BranchManager(options, facts, pool, catalog, BranchPasswords.Open(Path.Combine(options.StateDirectory, "secret.key")), time, logger);
+            var manager = new BranchManager(options, facts, pool, catalog, BranchPasswords.Open(Path.Combine(options.StateDirectory, KeyFile)), time, logger);
             await manager._remover.ReconcileAsync(cancellationToken);
             await manager._main.ReconcileAsync(cancellationToken);
             return manager;
@@ -109,7 +111,7 @@ public sealed class BranchManager : IAsyncDisposable
     public IReadOnlyList<Branch> ListDeleted() => _registry.In(BranchState.Deleted);
 
     /// <summary>Answers NotFound with near names in its message.</summary>
-    public BranchResult<Branch> Find(string name) => _registry.Find(name) is { Value: { } branch } ? _computes.Describe(branch) : _registry.Find(name);
+    public BranchResult<Branch> Find(string name) => Described(_registry.Find(name));
 
     /// <summary>The name of the branch that another was forked from; null when that is main, or the parent is gone.</summary>
     public BranchName? ParentOf(Branch branch) =>
@@ -177,9 +179,10 @@ public sealed class BranchManager : IAsyncDisposable
     BranchResult<Branch> Change(BranchName name, Func<Branch, BranchResult<Branch>> change)
     {
         var changed = _registry.Change(name.ToString(), change);
-        if (changed.Value is not { } branch)
-            return changed;
-        _computes.Update(branch);
-        return _computes.Describe(branch);
+        if (changed.Value is { } branch)
+            _computes.Update(branch);
+        return Described(changed);
     }
+
+    BranchResult<Branch> Described(BranchResult<Branch> result) => result.Value is { } branch ? _computes.Describe(branch) : result;
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Compute;
+using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -50,9 +51,9 @@ internal sealed class BranchQuota(
                 await computes.StopAsync(branch, cancellationToken);
             }
         }
-        catch (StorageException exception)
+        catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {
-            Log.RemovalFailed(logger, exception);
+            Log.QuotaNotChecked(logger, exception);
         }
     }
 }

@@ -48,6 +48,14 @@ internal sealed class BranchRegistry
             return _branches.GetValueOrDefault(id);
     }
 
+    /// <summary>Whether a branch began as this volume.</summary>
+    /// <param name="except">A branch that does not count.</param>
+    public bool IsBirth(string volume, long? except = null)
+    {
+        lock (_lock)
+            return _branches.Values.Any(branch => branch.Birth == volume && branch.Id != except);
+    }
+
     /// <summary>A branch that clients can use; NotFound with near names in its message.</summary>
     public BranchResult<Branch> Find(string name)
     {

@@ -113,12 +113,8 @@ internal sealed class BranchRemover(
 
         await SettleAsync(cancellationToken);
         var known = registry.All().SelectMany(branch => new[] { Branch.VolumeOf(branch.Number), branch.Birth }).ToHashSet(StringComparer.Ordinal);
-        foreach (var volume in storage.List("branches").Concat(storage.List(Branch.BirthsFolder)).Where(volume => !known.Contains(volume)))
-        {
-            Log.Reconciled(logger, volume);
-            await storage.DeleteAsync(volume, cancellationToken);
-        }
-
+        foreach (var folder in new[] { "branches", Branch.BirthsFolder })
+            await storage.RemoveUnknownAsync(folder, known.Contains, logger, cancellationToken);
         computes.RemoveOtherFolders(registry.All().Select(branch => branch.Number));
     }
 
@@ -152,7 +148,7 @@ internal sealed class BranchRemover(
             branch.DeletedAt + options.RestoreGrace <= time.GetUtcNow() || index < deleted.Count - options.DeletedKeptMax || (index == 0 && freeBytes() < 2 * BranchRegistry.FreeBytesMin)))
         {
             var marked = registry.Change(branch.Id, current => current.State == BranchState.Deleted
-                ? current with { State = BranchState.Deleting, Name = current.Name }
+                ? current with { State = BranchState.Deleting }
                 : new BranchError(BranchErrorKind.NotFound, $"The branch {branch.Name} has been restored."));
             if (marked.Value is { } old)
                 await FinishAsync(old);

@@ -18,7 +18,7 @@ public static class BranchingRemoval
     // What branching keeps in the state folder.
     static readonly string[] Folders = ["pool", "run"];
 
-    static readonly string[] Files = ["pool.img", "pool.img.unfinished", "pool.mounted", "secret.key", "catalog.db-wal", "catalog.db-shm", "catalog.db"];
+    static readonly string[] Files = [PoolImage.FileName, $"{PoolImage.FileName}.unfinished", PoolImage.MarkerName, BranchManager.KeyFile, $"{BranchManager.CatalogFile}-wal", $"{BranchManager.CatalogFile}-shm", BranchManager.CatalogFile];
 
     /// <summary>Whether anything in the folder has a name that branching uses.</summary>
     public static bool HasState(BranchingOptions options) =>
@@ -89,7 +89,7 @@ public static class BranchingRemoval
         var root = Pool.RootOf(options);
         if (!Directory.Exists(root) || (options.PoolPath is not null && !Pool.IsOwnedBy(root, options.StateDirectory)))
             return;
-        if (options.PoolPath is null && await SucceedsAsync("mountpoint", ["-q", root], cancellationToken))
+        if (options.PoolPath is null && await StorageFacts.IsMountPointAsync(root, cancellationToken))
             await StorageCommand.RunAsync($"unmount {root}; end what still uses it (fuser -vm {root})", "umount", [root], cancellationToken);
         var subvolumes = new BtrfsDriver(root);
         IStorageDriver folders = new CopyDriver(root);
@@ -102,7 +102,7 @@ public static class BranchingRemoval
     // A slot of that name that another state folder made is not ours to drop.
     static bool MadeSlot(BranchingOptions options)
     {
-        var file = Path.Combine(options.StateDirectory, "catalog.db");
+        var file = Path.Combine(options.StateDirectory, BranchManager.CatalogFile);
         if (!File.Exists(file))
             return false;
         using var catalog = BranchCatalog.Open(file);

@@ -33,12 +33,13 @@ public static class CatalogRepair
 
     public static async Task<BranchResult<CatalogRepairReport>> RunAsync(BranchingOptions options, TimeProvider time, CancellationToken cancellationToken)
     {
-        if (!PoolLeftovers.HasPool(options.StateDirectory))
-            return new BranchError(BranchErrorKind.NotFound, $"There is no pool in {options.StateDirectory}, so there is nothing to rebuild a catalog from.");
         try
         {
+            if (!PoolLeftovers.HasPool(options))
+                return new BranchError(BranchErrorKind.NotFound, $"There is no pool in {options.PoolPath ?? options.StateDirectory}, so there is nothing to rebuild a catalog from.");
+
             // Step 1: the pool.
-            var ended = await PoolLeftovers.EndProcessesAsync(options.StateDirectory, time, cancellationToken);
+            var ended = await PoolLeftovers.EndProcessesAsync(options, time, cancellationToken);
             var report = await OpenAndRebuildAsync(options, cancellationToken);
             return report with { Ended = [.. ended, .. await PoolLeftovers.DetachAsync(options.StateDirectory, cancellationToken)] };
         }
@@ -53,7 +54,7 @@ public static class CatalogRepair
         var pool = await Pool.OpenAsync(options, cancellationToken);
         try
         {
-            return pool.Driver is CopyDriver && PoolLeftovers.HasImage(options.StateDirectory)
+            return pool.Driver is CopyDriver && PoolImage.Exists(options.StateDirectory)
                 ? throw new StorageException($"The pool's image cannot be mounted, so its records cannot be read. {pool.Warning}")
                 : await RebuildAsync(options, pool.Driver, cancellationToken);
         }
@@ -76,8 +77,8 @@ public static class CatalogRepair
         var (contents, unreadable) = records.Read();
         var leftOut = unreadable.Select(name => new LeftOut($"{CatalogRecords.Folder}/{name}", "the record cannot be read")).ToList();
         var taken = Take(contents, storage, leftOut);
-        if (!File.Exists(Path.Combine(options.StateDirectory, "secret.key")))
-            leftOut.Add(new LeftOut("secret.key", "it is missing, and the next start makes another: every branch gets a new password"));
+        if (!File.Exists(Path.Combine(options.StateDirectory, BranchManager.KeyFile)))
+            leftOut.Add(new LeftOut(BranchManager.KeyFile, "it is missing, and the next start makes another: every branch gets a new password"));
         var sequence = HighestNumber(options, storage, contents) + NumbersSkipped;
 
         // Step 4: the new catalog.
@@ -161,8 +162,7 @@ public static class CatalogRepair
         var known = branches.SelectMany(branch => new[] { Branch.VolumeOf(branch.Number), branch.Birth })
             .Concat(taken.Seeds.Select(seed => Seeding.SeedMaker.VolumeOf(seed.Id))).Concat(taken.Bases.Select(image => image.ToBase().Volume)).ToHashSet(StringComparer.Ordinal);
         var kept = new List<string>();
-        string[] folders = ["branches", Branch.BirthsFolder, "seeds", BaseImage.Folder];
-        foreach (var volume in folders.SelectMany(storage.List).Where(volume => !known.Contains(volume)))
+        foreach (var volume in Pool.VolumeFolders.Where(folder => folder != KeptFolder).SelectMany(storage.List).Where(volume => !known.Contains(volume)))
         {
             if (!volume.StartsWith(BaseImage.Folder, StringComparison.Ordinal) && File.Exists(Path.Combine(storage.PathOf(volume), "standby.signal")))
                 continue;

@@ -88,6 +88,9 @@ internal static partial class Log
     [LoggerMessage(2028, LogLevel.Warning, "The record {Record} beside the volumes could not be written; it is with the next change. Until then a rebuilt catalog would lack it.")]
     public static partial void RecordOwed(ILogger logger, string record, Exception exception);
 
+    [LoggerMessage(2029, LogLevel.Warning, "What branches take of the pool could not be measured; the next round tries again.")]
+    public static partial void QuotaNotChecked(ILogger logger, Exception exception);
+
     [LoggerMessage(2030, LogLevel.Information, "Branch {Branch} woke in {ElapsedMs} ms.")]
     public static partial void BranchWoke(ILogger logger, string branch, double elapsedMs);
 

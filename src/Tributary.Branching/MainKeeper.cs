@@ -84,7 +84,7 @@ internal sealed class MainKeeper : IAsyncDisposable
             options, pool.Driver,
             new LogArchive(installation, pool.Driver, Path.GetDirectoryName(follower.SocketFile)!, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
             new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
-            async token => await follower.PositionAsync(token) is var at ? (at.Lsn, at.DataTime) : default, follower.CloneAsync, time, logger);
+            follower.PositionAsync, follower.CloneAsync, time, logger);
         var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), follower.PositionAsync, time);
         return new MainKeeper(options, pool.Driver, catalog, backup, follower, seedMaker, shelf, spares, archive, cuts, past, time, logger);
     }

@@ -1,7 +1,6 @@
 using System.Globalization;
 using Npgsql;
 using Tributary.Branching.Archiving;
-using Tributary.Branching.Following;
 using Tributary.Branching.Seeding;
 using Tributary.Postgres.Programs;
 

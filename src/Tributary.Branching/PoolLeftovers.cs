@@ -1,4 +1,5 @@
 using System.Globalization;
+using Tributary.Branching.Storage;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
@@ -16,21 +17,20 @@ internal static class PoolLeftovers
 
     static readonly string[] Programs = ["postgres", "bwrap"];
 
-    public static bool HasImage(string stateDirectory) => File.Exists(ImageOf(stateDirectory));
-
-    public static bool HasPool(string stateDirectory) =>
-        HasImage(stateDirectory) || (Directory.Exists(RootOf(stateDirectory)) && Directory.EnumerateFileSystemEntries(RootOf(stateDirectory)).Any());
+    /// <exception cref="StorageException">The configuration's place for the pool makes no sense.</exception>
+    public static bool HasPool(BranchingOptions options) =>
+        PoolImage.Exists(options.StateDirectory) || (Directory.Exists(RootOf(options)) && Directory.EnumerateFileSystemEntries(RootOf(options)).Any());
 
     /// <summary>Ends them and answers which they were.</summary>
     /// <exception cref="StorageException">One does not end.</exception>
-    public static async Task<IReadOnlyList<string>> EndProcessesAsync(string stateDirectory, TimeProvider time, CancellationToken cancellationToken)
+    public static async Task<IReadOnlyList<string>> EndProcessesAsync(BranchingOptions options, TimeProvider time, CancellationToken cancellationToken)
     {
         var ended = new SortedSet<string>(StringComparer.Ordinal);
-        var started = time.GetTimestamp();
-        while (Running(RootOf(stateDirectory)) is { Count: > 0 } running)
+        var (root, started) = (RootOf(options), time.GetTimestamp());
+        while (Running(root) is { Count: > 0 } running)
         {
             if (time.GetElapsedTime(started) > EndLimit)
-                throw new StorageException($"{string.Join(", ", running.Select(process => process.Text))} still runs on {RootOf(stateDirectory)} and does not end. End it, then repair again.");
+                throw new StorageException($"{string.Join(", ", running.Select(process => process.Text))} still runs on {root} and does not end. End it, then repair again.");
             foreach (var (id, text) in running)
             {
                 // An immediate shutdown for Postgres; a sandbox has no other end than the kernel's, which takes all in it along.
@@ -47,10 +47,10 @@ internal static class PoolLeftovers
     /// <summary>Frees loop devices that still hold the image after it was unmounted, and answers which they were.</summary>
     public static async Task<IReadOnlyList<string>> DetachAsync(string stateDirectory, CancellationToken cancellationToken)
     {
-        if (!HasImage(stateDirectory) || !Environment.IsPrivilegedProcess)
+        if (!PoolImage.Exists(stateDirectory) || !Environment.IsPrivilegedProcess)
             return [];
         var listed = await ChildProcesses.RunAsync(
-            new ChildProcessSpec("losetup", ["--associated", ImageOf(stateDirectory), "--noheadings", "--output", "NAME"]), cancellationToken);
+            new ChildProcessSpec("losetup", ["--associated", Path.Combine(stateDirectory, PoolImage.FileName), "--noheadings", "--output", "NAME"]), cancellationToken);
         var freed = new List<string>();
         foreach (var device in listed.StandardOutput.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         {
@@ -88,7 +88,6 @@ internal static class PoolLeftovers
         }
     }
 
-    static string RootOf(string stateDirectory) => Path.Combine(stateDirectory, "pool");
-
-    static string ImageOf(string stateDirectory) => Path.Combine(stateDirectory, "pool.img");
+    // A dataset is mounted where a pool without a name of its own would be.
+    static string RootOf(BranchingOptions options) => Pool.RootOf(options.Driver == "zfs" ? options with { PoolPath = null } : options);
 }

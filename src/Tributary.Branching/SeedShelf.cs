@@ -60,14 +60,8 @@ internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage
     }
 
     /// <summary>Removes what a crash left half made.</summary>
-    public async Task ReconcileAsync(CancellationToken cancellationToken)
-    {
-        foreach (var volume in storage.List("seeds").Where(volume => !Has(volume) && !isBirth(volume)))
-        {
-            Log.Reconciled(logger, volume);
-            await storage.DeleteAsync(volume, cancellationToken);
-        }
-    }
+    public Task ReconcileAsync(CancellationToken cancellationToken) =>
+        storage.RemoveUnknownAsync("seeds", volume => Has(volume) || isBirth(volume), logger, cancellationToken);
 
     /// <summary>Whether the volume is a seed that new branches may be made of.</summary>
     public bool Has(string volume) => Seeds.Any(seed => SeedMaker.VolumeOf(seed.Id) == volume);
@@ -75,18 +69,18 @@ internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage
     /// <summary>Makes no new branch of the seeds that there are: production's log has begun anew. What a branch began as stays for its reset.</summary>
     public async Task RetireAsync(CancellationToken cancellationToken)
     {
-        List<SeedStatus> retired;
+        List<(SeedStatus Seed, bool IsUsed)> retired;
         lock (_lock)
         {
-            retired = _seeds;
+            retired = [.. _seeds.Select(seed => (seed, _uses.GetValueOrDefault(seed.Id) > 0))];
             _seeds = [];
         }
 
-        foreach (var seed in retired)
+        foreach (var (seed, isUsed) in retired)
         {
             catalog.RemoveSeed(seed.Id);
             // One that is being cloned at this moment is removed at the next start.
-            if (_uses.GetValueOrDefault(seed.Id) == 0 && !isBirth(SeedMaker.VolumeOf(seed.Id)))
+            if (!isUsed && !isBirth(SeedMaker.VolumeOf(seed.Id)))
                 await storage.DeleteAsync(SeedMaker.VolumeOf(seed.Id), cancellationToken);
         }
     }

@@ -79,12 +79,7 @@ public sealed class VersionMatrixTests
     ];
 
     [Theory]
-    [InlineData(13)]
-    [InlineData(14)]
-    [InlineData(15)]
-    [InlineData(16)]
-    [InlineData(17)]
-    [InlineData(18)]
+    [MemberData(nameof(TestServers.Majors), MemberType = typeof(TestServers))]
     public async Task Changes_of_the_schema_are_carried_by_every_version(int major)
     {
         var server = await TestServers.ForMajorAsync(major);

@@ -11,6 +11,9 @@ namespace Tributary.Testing;
 /// </summary>
 public static class TestServers
 {
+    /// <summary>The major versions of Postgres that Tributary supports.</summary>
+    public static TheoryData<int> Majors => [13, 14, 15, 16, 17, 18];
+
     static readonly string[] LogicalSettings = ["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200", "max_prepared_transactions = 10"];
 
     static readonly Lazy<Task<PostgresServer>> Shared = new(() => StartAsync(LogicalSettings));

@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
-using Tributary.Postgres;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Archiving;
@@ -16,7 +15,7 @@ namespace Tributary.Branching.Archiving;
 /// <param name="position">Where main is.</param>
 /// <param name="cloneMain">Clones main to the named volume.</param>
 internal sealed class ArchiveKeeper(
-    BranchingOptions options, IStorageDriver storage, LogArchive log, BaseShelf bases, Func<CancellationToken, Task<(Lsn Lsn, DateTimeOffset DataTime)>> position,
+    BranchingOptions options, IStorageDriver storage, LogArchive log, BaseShelf bases, Func<CancellationToken, Task<MainPosition>> position,
     Func<string, CancellationToken, Task> cloneMain, TimeProvider time, ILogger logger)
 {
     static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);

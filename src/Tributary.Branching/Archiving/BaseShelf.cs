@@ -64,13 +64,9 @@ internal sealed class BaseShelf(IStorageDriver storage, IReadOnlyList<BaseImage>
     }
 
     /// <summary>Removes what a crash left half made.</summary>
-    public async Task ReconcileAsync(CancellationToken cancellationToken)
+    public Task ReconcileAsync(CancellationToken cancellationToken)
     {
         var volumes = Bases.Select(image => image.Volume).ToHashSet(StringComparer.Ordinal);
-        foreach (var volume in storage.List(BaseImage.Folder).Where(volume => !volumes.Contains(volume)))
-        {
-            Log.Reconciled(logger, volume);
-            await storage.DeleteAsync(volume, cancellationToken);
-        }
+        return storage.RemoveUnknownAsync(BaseImage.Folder, volumes.Contains, logger, cancellationToken);
     }
 }

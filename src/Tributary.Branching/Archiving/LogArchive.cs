@@ -17,14 +17,12 @@ namespace Tributary.Branching.Archiving;
 internal sealed class LogArchive(
     PostgresInstallation installation, IStorageDriver storage, string socketDirectory, string superuser, string logFile, TimeProvider time, ILogger logger)
 {
-    const string Volume = "archive";
-
     /// <summary>How pg_receivewal names the segment that it is writing.</summary>
     const string Unfinished = ".partial";
 
     static readonly TimeSpan RetryPauseMax = TimeSpan.FromSeconds(30);
 
-    string Folder => storage.PathOf(Volume);
+    string Folder => storage.PathOf(BaseImage.LogVolume);
 
     /// <summary>Bytes of the log that is kept.</summary>
     public long Bytes => Segments().Sum(segment => segment.Length);
@@ -39,7 +37,7 @@ internal sealed class LogArchive(
             try
             {
                 if (!Directory.Exists(Folder))
-                    await storage.CreateAsync(Volume, cancellationToken);
+                    await storage.CreateAsync(BaseImage.LogVolume, cancellationToken);
                 var started = time.GetTimestamp();
                 await ReceiveAsync(cancellationToken);
                 if (time.GetElapsedTime(started) > RetryPauseMax)
@@ -61,7 +59,7 @@ internal sealed class LogArchive(
         }
     }
 
-    public Task ClearAsync(CancellationToken cancellationToken) => storage.DeleteAsync(Volume, cancellationToken);
+    public Task ClearAsync(CancellationToken cancellationToken) => storage.DeleteAsync(BaseImage.LogVolume, cancellationToken);
 
     /// <summary>Whether the log from this position on is there.</summary>
     public bool Reaches(Lsn position) => Segments() is [var oldest, ..] all && SegmentSize(all) is { } size && string.CompareOrdinal(Place(oldest), NameOf(position, size)) <= 0;

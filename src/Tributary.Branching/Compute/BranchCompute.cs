@@ -120,28 +120,19 @@ internal sealed class BranchCompute : IAsyncDisposable
         }
     }
 
-    /// <summary>
-    /// Runs a clone of the branch's data, which then holds every commit that the branch has acknowledged. Nobody starts or stops the server
-    /// meanwhile.
-    /// </summary>
-    /// <param name="atomic">The clone is one moment of the data; else the server stands still for it, and its sessions wait.</param>
+    /// <summary>Clones the branch's data, with every commit that the branch has acknowledged. Nobody starts or stops the server meanwhile.</summary>
     /// <returns>Why it cannot be cloned now; null when it was.</returns>
-    public async Task<BranchError?> ForkAsync(bool atomic, Func<CancellationToken, Task> clone, CancellationToken cancellationToken)
+    public async Task<BranchError?> ForkAsync(IStorageDriver storage, string copy, CancellationToken cancellationToken)
     {
         await _lock.WaitAsync(cancellationToken);
         try
         {
             if (_removed)
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
-            if (_running is { Exited.IsCompleted: false } running)
-            {
-                if (await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
-                    return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
-                await (atomic ? clone(cancellationToken) : running.RunFrozenAsync(clone, cancellationToken));
-                return null;
-            }
-
-            await clone(cancellationToken);
+            var running = _running is { Exited.IsCompleted: false } alive ? alive : null;
+            if (running is not null && await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+                return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
+            await storage.CloneAsync(Branch.VolumeOf(_branch.Number), copy, running, cancellationToken);
             return null;
         }
         finally

@@ -47,9 +47,9 @@ internal sealed class BranchComputes(
         }
     }
 
-    /// <summary>Runs a clone of the branch's data, which then holds every commit that it has acknowledged; answers why it cannot be cloned now, or null.</summary>
-    public Task<BranchError?> ForkAsync(Branch branch, Func<CancellationToken, Task> clone, CancellationToken cancellationToken) =>
-        _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null)).ForkAsync(storage.ClonesAreAtomic, clone, cancellationToken);
+    /// <summary>Clones the branch's data to the named volume, with every commit that it has acknowledged; answers why it cannot be cloned now, or null.</summary>
+    public Task<BranchError?> ForkAsync(Branch branch, string copy, CancellationToken cancellationToken) =>
+        _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null)).ForkAsync(storage, copy, cancellationToken);
 
     /// <summary>Another name or other settings, from the branch's next start on.</summary>
     public void Update(Branch branch)

@@ -19,8 +19,7 @@ internal static class FlushCommand
             {
                 await using var connection = new NpgsqlConnection($"Host={socketDirectory};Username={role};Database=template1;Pooling=false;Application Name=tributary");
                 await connection.OpenAsync(cancellationToken);
-                await using var command = new NpgsqlCommand("CHECKPOINT", connection);
-                await command.ExecuteNonQueryAsync(cancellationToken);
+                await connection.ExecuteAsync("CHECKPOINT", cancellationToken);
                 return null;
             }
             catch (NpgsqlException exception)

@@ -5,11 +5,6 @@ using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Following;
 
-/// <summary>Where main is.</summary>
-/// <param name="Lsn">Production's log is replayed up to here.</param>
-/// <param name="DataTime">A moment at which production was no further than <paramref name="Lsn"/>: the data is at least as new.</param>
-internal sealed record MainPosition(Lsn Lsn, DateTimeOffset DataTime);
-
 /// <summary>
 /// Main: a physical standby of production in the pool, which all branches descend from. It runs outside the sandbox, since it must reach
 /// production, and accepts nobody but Tributary on its socket. When it ends it is started again, with a growing pause.
@@ -127,10 +122,7 @@ internal sealed class PhysicalFollower(
         try
         {
             await MeetTimelineAsync(cancellationToken);
-            if (storage.ClonesAreAtomic || _running is not { } running)
-                await storage.CloneAsync(Volume, copy, cancellationToken);
-            else
-                await running.RunFrozenAsync(token => storage.CloneAsync(Volume, copy, token), cancellationToken);
+            await storage.CloneAsync(Volume, copy, _running, cancellationToken);
         }
         finally
         {

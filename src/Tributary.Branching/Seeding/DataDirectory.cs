@@ -6,12 +6,11 @@ internal static class DataDirectory
     /// <param name="keepStandby">It goes on as a standby; else it starts as a primary of its own.</param>
     public static void Strip(string dataDirectory, bool keepStandby)
     {
-        foreach (var file in new[] { "recovery.signal", "postmaster.pid", "postmaster.opts" })
-            File.Delete(Path.Combine(dataDirectory, file));
+        StripFork(dataDirectory);
+        File.Delete(Path.Combine(dataDirectory, "recovery.signal"));
         if (!keepStandby)
             File.Delete(Path.Combine(dataDirectory, "standby.signal"));
         File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
-        DropSlots(dataDirectory);
     }
 
     /// <summary>What a fork of a branch must not carry along. The branch's own ALTER SYSTEM rides along: it is the branch's.</summary>
@@ -19,12 +18,7 @@ internal static class DataDirectory
     {
         foreach (var file in new[] { "postmaster.pid", "postmaster.opts" })
             File.Delete(Path.Combine(dataDirectory, file));
-        DropSlots(dataDirectory);
-    }
-
-    // Nobody reads a copied slot, and the log that it keeps would grow for ever.
-    static void DropSlots(string dataDirectory)
-    {
+        // Nobody reads a copied slot, and the log that it keeps would grow for ever.
         foreach (var slot in Directory.EnumerateDirectories(Path.Combine(dataDirectory, "pg_replslot")))
             Directory.Delete(slot, recursive: true);
     }

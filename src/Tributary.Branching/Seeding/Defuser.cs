@@ -25,11 +25,11 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
         }
     }
 
-    /// <summary>Defuses the server, durably: after a power loss it is still defused.</summary>
+    /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
         var owner = SqlQuoting.Identifier(options.OwnerRole);
-        await using var command = new NpgsqlCommand(
+        await connection.ExecuteAsync(
             $"""
             SET synchronous_commit = on;
             UPDATE pg_catalog.pg_authid SET rolpassword = NULL WHERE rolpassword IS NOT NULL;
@@ -41,8 +41,8 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
                 END IF;
             END $tributary$;
             ALTER ROLE {owner} LOGIN SUPERUSER;
-            """, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
+            """, cancellationToken);
+        await SeedResidue.RemoveAsync(connection, cancellationToken);
     }
 
     /// <summary>

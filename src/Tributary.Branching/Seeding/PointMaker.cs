@@ -1,4 +1,3 @@
-using System.Globalization;
 using Npgsql;
 using Tributary.Postgres;
 using Tributary.Postgres.Programs;
@@ -19,11 +18,7 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
 {
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
 
-    static readonly string[] RecoverySettings =
-    [
-        "shared_buffers = 128MB", "autovacuum = off", "max_wal_size = 4GB", "checkpoint_timeout = 1h", "synchronous_commit = off", "wal_level = logical",
-        "hot_standby = on", "wal_retrieve_retry_interval = 100ms", "max_standby_archive_delay = 0", PoolFlush.NoFsync,
-    ];
+    static readonly string[] StandbySettings = ["hot_standby = on", "wal_retrieve_retry_interval = 100ms", "max_standby_archive_delay = 0"];
 
     readonly Defuser _defuser = new(options, facts);
 
@@ -56,7 +51,7 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
 
         await using var last = await StartAsync(number, path, [], cancellationToken);
         await RecoverAsync(last.Connection, end, moreLog: null, cancellationToken);
-        await ExecuteAsync(last.Connection, "SELECT pg_promote()", cancellationToken);
+        await last.Connection.ExecuteAsync("SELECT pg_promote()", cancellationToken);
         return await FinishAsync(last, path, cancellationToken);
     }
 
@@ -67,7 +62,6 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
         var lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
         var committedAt = await LastCommitAsync(connection, cancellationToken);
         await _defuser.DefuseAsync(connection, cancellationToken);
-        await SeedResidue.RemoveAsync(connection, cancellationToken);
         await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
 
         // Step 4: checkpoint, stop, flush.
@@ -79,7 +73,7 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
     async Task<Recovery> StartAsync(long number, string path, IReadOnlyList<string> target, CancellationToken cancellationToken)
     {
         var running = await launcher.LaunchAsync(
-            new LaunchSpec(Branch.FolderOf(number), path, [.. RecoverySettings, .. facts.RequiredSettings, .. target]) { StartTimeout = options.SpareStartTimeout }, cancellationToken);
+            new LaunchSpec(Branch.FolderOf(number), path, [.. SeedMaker.RecoverySettings, .. StandbySettings, .. facts.RequiredSettings, .. target]) { StartTimeout = options.SpareStartTimeout }, cancellationToken);
         try
         {
             return new Recovery(running, await _defuser.ConnectAsync(running.SocketDirectory, cancellationToken));
@@ -137,18 +131,10 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
         return await command.ExecuteScalarAsync(cancellationToken) is DateTime moment ? new DateTimeOffset(moment, TimeSpan.Zero) : null;
     }
 
-    static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
-
     // A position is where a record ends, and the next one begins there: what begins at the target is beyond it.
     static IReadOnlyList<string> Target(BranchPoint point) =>
     [
-        point.Lsn is { } lsn
-            ? $"recovery_target_lsn = '{lsn}'"
-            : $"recovery_target_time = '{point.Time!.Value.UtcDateTime.ToString("yyyy-MM-dd HH:mm:ss.ffffff", CultureInfo.InvariantCulture)}+00'",
+        $"recovery_target_{(point.Lsn is null ? "time" : "lsn")} = '{point}'",
         $"recovery_target_inclusive = {(point.Lsn is null ? "on" : "off")}",
         "recovery_target_action = promote",
     ];

@@ -17,7 +17,7 @@ namespace Tributary.Branching.Seeding;
 internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, TimeProvider time, ILogger logger)
 {
     /// <summary>A seed replays as fast as it can and is thrown away when it fails, so nothing of it needs to be durable before it is frozen.</summary>
-    static readonly string[] RecoverySettings =
+    public static readonly string[] RecoverySettings =
     [
         "shared_buffers = 128MB", "autovacuum = off", "max_wal_size = 4GB", "checkpoint_timeout = 1h", "synchronous_commit = off", "wal_level = logical",
         PoolFlush.NoFsync,
@@ -63,7 +63,6 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
                     if (lsn < atLeast)
                         throw new Postgres.Programs.ChildProcessException($"The clone has recovered up to {lsn} and not to {atLeast}, as long as production has made no checkpoint since its failover.");
                     await _defuser.DefuseAsync(connection, cancellationToken);
-                    await SeedResidue.RemoveAsync(connection, cancellationToken);
                     await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
                 }
 

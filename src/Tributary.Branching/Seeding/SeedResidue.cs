@@ -17,19 +17,13 @@ internal static class SeedResidue
     {
         // A rewritten table is a new file, and the old one is unlinked at the checkpoint (mdunlink in src/backend/storage/smgr/md.c).
         // VACUUM takes no transaction, so each is a command by itself.
-        await ExecuteAsync(connection, "VACUUM FULL pg_catalog.pg_authid", cancellationToken);
+        await connection.ExecuteAsync("VACUUM FULL pg_catalog.pg_authid", cancellationToken);
         await using var size = new NpgsqlCommand("SELECT pg_relation_size('pg_catalog.pg_subscription')", connection);
         if (await size.ExecuteScalarAsync(cancellationToken) is not 0L)
-            await ExecuteAsync(connection, "VACUUM FULL pg_catalog.pg_subscription", cancellationToken);
+            await connection.ExecuteAsync("VACUUM FULL pg_catalog.pg_subscription", cancellationToken);
     }
 
     /// <summary>Lets the next checkpoint, also that of a stop, remove all the log there is.</summary>
     public static Task LeaveLogBehindAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
-        ExecuteAsync(connection, "SELECT pg_switch_wal()", cancellationToken);
-
-    static async Task ExecuteAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
+        connection.ExecuteAsync("SELECT pg_switch_wal()", cancellationToken);
 }

@@ -58,7 +58,7 @@ internal sealed class Spare(
         // (WaitForWALToBecomeAvailable in src/backend/access/transam/xlogrecovery.c).
         await link.DisposeAsync();
         // pg_promote itself waits in steps of 100 ms (src/backend/access/transam/xlogfuncs.c), so the waiting is ours.
-        await ExecuteAsync("SELECT pg_promote(wait => false)", cancellationToken);
+        await connection.ExecuteAsync("SELECT pg_promote(wait => false)", cancellationToken);
         while (await IsInRecoveryAsync(cancellationToken))
         {
             if (time.GetElapsedTime(started) > limit)
@@ -67,9 +67,8 @@ internal sealed class Spare(
         }
 
         await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync], cancellationToken);
-        await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
+        await connection.ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
         await defuser.DefuseAsync(connection, cancellationToken);
-        await SeedResidue.RemoveAsync(connection, cancellationToken);
         return await Defuser.ReplayedAsync(connection, cancellationToken);
     }
 
@@ -91,9 +90,9 @@ internal sealed class Spare(
         try
         {
             await Running.ConfigureAsync(settings, cancellationToken);
-            await ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
+            await connection.ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
             await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
-            await ExecuteAsync("CHECKPOINT", cancellationToken);
+            await connection.ExecuteAsync("CHECKPOINT", cancellationToken);
         }
         catch (Exception exception) when (exception is NpgsqlException or OperationCanceledException or ObjectDisposedException or IOException)
         {
@@ -154,11 +153,5 @@ internal sealed class Spare(
         {
             return true;
         }
-    }
-
-    async Task ExecuteAsync(string sql, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand(sql, connection);
-        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 }

@@ -13,7 +13,7 @@ internal sealed class Pool
     public static readonly string[] VolumeFolders = ["seeds", "branches", Branch.BirthsFolder, BaseImage.Folder, CatalogRepair.KeptFolder];
 
     /// <summary>The volumes beside those folders.</summary>
-    public static readonly string[] SingleVolumes = [MainKeeper.Volume, "archive"];
+    public static readonly string[] SingleVolumes = [MainKeeper.Volume, BaseImage.LogVolume];
 
     /// <summary>An image grows when less than a quarter of it is free: it is never made smaller, so not before it has to, and not so late that a branch is refused.</summary>
     const int GrowBelowPart = 4;

@@ -18,7 +18,7 @@ internal static class PoolDescription
             return $"{FullCopies} in {root}; {Use(root)}";
         if (options.PoolPath is null && PoolImage.Exists(options.StateDirectory))
             return await OfImageAsync(options, root, cancellationToken);
-        var found = await StorageFacts.FileSystemOfAsync(Existing(root), cancellationToken);
+        var found = await StorageFacts.FileSystemOfAsync(StorageFacts.Existing(root), cancellationToken);
         if (found == options.Driver || (options.Driver == "auto" && found is "btrfs" or "xfs"))
             return $"{found} in the folder {root}; {Use(root)}";
         var wanted = options.Driver == "auto" ? "btrfs" : options.Driver;
@@ -40,7 +40,7 @@ internal static class PoolDescription
     {
         if (bytes >= options.PoolBytesMax)
             return $"{Size(bytes)} large, which is all that branching.pool-size allows";
-        var allowed = await ImageSize.AllowedAsync(Path.Combine(Existing(options.StateDirectory), PoolImage.FileName), options.PoolBytesMax, cancellationToken);
+        var allowed = await ImageSize.AllowedAsync(Path.Combine(StorageFacts.Existing(options.StateDirectory), PoolImage.FileName), options.PoolBytesMax, cancellationToken);
         var limit = allowed < options.PoolBytesMax ? $"what its disk has room for, of {Size(options.PoolBytesMax)} (branching.pool-size)" : "branching.pool-size";
         return allowed > bytes ? $"{(bytes == 0 ? "up to" : "can grow to")} {Size(allowed)}, {limit}" : $"{Size(bytes)} large; its disk has no room for more";
     }
@@ -55,15 +55,8 @@ internal static class PoolDescription
 
     static string Use(string root)
     {
-        var drive = new DriveInfo(Existing(root));
+        var drive = new DriveInfo(StorageFacts.Existing(root));
         return $"{Size(drive.TotalSize - drive.TotalFreeSpace)} used, {Size(drive.AvailableFreeSpace)} free";
-    }
-
-    static string Existing(string path)
-    {
-        while (!Directory.Exists(path))
-            path = Path.GetDirectoryName(path) ?? "/";
-        return path;
     }
 
     static long Number(string? text) => long.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : 0;

@@ -30,10 +30,7 @@ internal static class PoolHealth
     {
         if (options.PoolPath is null || options.Driver == "copy")
             return [];
-        var existing = root;
-        while (!Directory.Exists(existing))
-            existing = Path.GetDirectoryName(existing) ?? "/";
-        var fileSystem = await StorageFacts.FileSystemOfAsync(existing, cancellationToken);
+        var fileSystem = await StorageFacts.FileSystemOfAsync(StorageFacts.Existing(root), cancellationToken);
         var suits = options.Driver == "auto" ? fileSystem is "btrfs" or "xfs" : fileSystem == options.Driver;
         return suits ? [] : [$"branching.pool {root} is on {fileSystem}, where {(options.Driver == "auto" ? "branches are full copies" : $"the {options.Driver} driver cannot be used")}"];
     }

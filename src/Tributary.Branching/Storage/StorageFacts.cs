@@ -14,6 +14,14 @@ internal static class StorageFacts
     public static async Task<bool> IsMountPointAsync(string path, CancellationToken cancellationToken) =>
         (await ChildProcesses.RunAsync(new ChildProcessSpec("mountpoint", ["-q", path]), cancellationToken)).Succeeded;
 
+    /// <summary>The folder itself, or the nearest above it that is there: what a folder that is made later will lie on.</summary>
+    public static string Existing(string folder)
+    {
+        while (!Directory.Exists(folder))
+            folder = Path.GetDirectoryName(folder) ?? "/";
+        return folder;
+    }
+
     /// <summary>The type of the file system that a path is on, for example <c>btrfs</c>.</summary>
     public static async Task<string> FileSystemOfAsync(string path, CancellationToken cancellationToken)
     {

@@ -53,11 +53,13 @@ static class BranchRequests
         error = null;
         if (request.TtlSeconds is { } seconds && !(seconds >= 0 && seconds <= TimeSpan.MaxValue.TotalSeconds / 2))
             error = "ttlSeconds is a number of seconds, or 0 for no end";
-        var settings = Merge(policy.Settings, request.Settings);
-        if (request.Settings is not null && !BranchSettings.TryParse(settings.Select(setting => $"{setting.Key}={setting.Value}"), out _, out error))
+        var settings = policy.Settings;
+        if (error is not null || (request.Settings is not null && !BranchSettings.TryParse(
+            Merge(settings, request.Settings).Select(setting => $"{setting.Key}={setting.Value}"), out settings, out error)))
+        {
             return null;
-        if (error is not null)
-            return null;
+        }
+
         var changed = policy with
         {
             Owner = request.Owner switch { null => policy.Owner, "" => null, var owner => owner },

@@ -35,7 +35,7 @@ sealed class ServerEndpoints(ServerView view, TimeProvider timeProvider)
         },
         ContractsJson.Default.StatusResponse);
 
-    // The stop itself waits until this answer is out: the API is the last part to end.
+    // The stop itself waits until this answer is out, as for every request that is at work.
     IResult Stop() => view.RequestStop()
         ? Results.Json(new StopResponse(Environment.ProcessId, view.Configuration.StateDirectory), ContractsJson.Default.StopResponse, statusCode: StatusCodes.Status202Accepted)
         : Problems.Result(Problems.NotStoppable);

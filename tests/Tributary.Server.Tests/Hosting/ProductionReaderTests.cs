@@ -13,12 +13,7 @@ namespace Tributary.Server.Tests.Hosting;
 public sealed class ProductionReaderTests
 {
     [Theory]
-    [InlineData(13)]
-    [InlineData(14)]
-    [InlineData(15)]
-    [InlineData(16)]
-    [InlineData(17)]
-    [InlineData(18)]
+    [MemberData(nameof(TestServers.Majors), MemberType = typeof(TestServers))]
     public async Task Facts_are_read_of_every_version(int major)
     {
         var postgres = await TestServers.ForMajorAsync(major);

@@ -2,11 +2,19 @@ using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Storage;
 
-/// <summary>Volumes that are plain folders, and clones of them file by file: what the drivers have in common whose file system knows no volumes.</summary>
+/// <summary>
+/// Volumes that are plain folders, and clones of them file by file: what the drivers have in common whose file system knows no volumes. A file is
+/// cloned at one moment, a folder is not, so the server on the source must stand still for it. Nothing is forbidden for a frozen volume: only
+/// clones of it are ever started.
+/// </summary>
 /// <param name="root">The pool's folder.</param>
 /// <param name="reflink"><c>cp</c>'s <c>--reflink</c>: <c>always</c> fails where blocks cannot be shared, <c>auto</c> copies them then.</param>
-internal sealed class FolderVolumes(string root, string reflink)
+internal abstract class FolderDriver(string root, string reflink) : IStorageDriver
 {
+    public abstract string Name { get; }
+
+    public bool ClonesAreAtomic => false;
+
     public string PathOf(string volume) => Path.Combine(root, volume);
 
     public async Task CreateAsync(string volume, CancellationToken cancellationToken)
@@ -45,6 +53,8 @@ internal sealed class FolderVolumes(string root, string reflink)
         Directory.Move(unfinished, PathOf(copy));
     }
 
+    public Task FreezeAsync(string volume, CancellationToken cancellationToken) => Task.CompletedTask;
+
     public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
     {
         foreach (var path in new[] { PathOf(volume), PathOf(volume) + ".unfinished" })
@@ -55,4 +65,6 @@ internal sealed class FolderVolumes(string root, string reflink)
     }
 
     public IReadOnlyList<string> List(string folder) => StorageCommand.ListFolder(root, folder);
+
+    public abstract Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken);
 }
