@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Npgsql;
 using Tributary.Postgres;
 using Tributary.Streaming.Copying.Ddl;
@@ -10,12 +11,14 @@ namespace Tributary.Streaming.Copying;
 /// 2. Refuse a target that holds tables of the same names; install the event triggers that describe changes of the schema from now on.
 /// 3. Create the slot; it exports the snapshot of its own position, which lasts as long as the connection is left alone.
 /// 4. Make the schema without indexes and constraints.
-/// 5. Copy the rows, several tables at a time.
+/// 5. Copy the rows, several tables at a time; those whose rows were gone before an earlier attempt came to them go first.
 /// 6. Make indexes, constraints and triggers.
 /// 7. Carry the sequences' values, and let the target gather statistics.
 /// </summary>
 internal sealed class InitialCopy(StreamOptions options, TimeProvider time, FollowedTables? followed = null) : IInitialCopy
 {
+    readonly ConcurrentDictionary<uint, bool> _first = [];
+
     public async Task RefuseOthersAsync(CancellationToken cancellationToken)
     {
         await using var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, $"tributary {options.Name} check"), cancellationToken);
@@ -59,7 +62,7 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time, Foll
         var rows = new RowCopy(sourceConnection, targetConnection, snapshot, fence, progress);
         await Parallel.ForEachAsync(
             tables, new ParallelOptions { MaxDegreeOfParallelism = options.CopyTablesMax, CancellationToken = cancellationToken },
-            async (table, token) => await rows.CopyAsync(table, token));
+            async (table, token) => await CopyRowsAsync(rows, table, token));
 
         // Step 6.
         await schema.RestoreAsync(afterRows, cancellationToken);
@@ -83,7 +86,22 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time, Foll
             ? [] : await TableShapeRecords.ReadSourceAsync(source, options.PublicationName, cancellationToken);
         await TableShapeRecords.ReplaceAsync(target, options.Name, shapes, cancellationToken);
         followed?.Load(shapes);
-        return await CopyTable.ListAsync(source, options.PublicationName, cancellationToken);
+        var tables = await CopyTable.ListAsync(source, options.PublicationName, cancellationToken);
+        return [.. tables.OrderByDescending(table => _first.ContainsKey(table.Oid))];
+    }
+
+    // A table that is emptied every few minutes would otherwise never be met in time beside large ones.
+    async Task CopyRowsAsync(RowCopy rows, CopyTable table, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await rows.CopyAsync(table, cancellationToken);
+        }
+        catch (SnapshotRowsGoneException)
+        {
+            _first[table.Oid] = true;
+            throw;
+        }
     }
 
     async Task RefuseTakenNamesAsync(NpgsqlConnection target, IReadOnlyList<CopyTable> tables, CancellationToken cancellationToken)

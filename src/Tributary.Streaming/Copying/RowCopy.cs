@@ -22,6 +22,9 @@ internal sealed class RowCopy(string sourceConnection, string targetConnection, 
             // An extension may have put rows of its own into its tables; the source's are all there must be.
             await ExecuteAsync(target, $"TRUNCATE {(table.IsPartitioned ? "" : "ONLY ")}{table.Name}", cancellationToken);
             var rows = await PassAsync(table, source, target, cancellationToken);
+            // The copy's lock is held, so what is found here was so for all of it.
+            if (await SnapshotRows.AreGoneAsync(source, table, cancellationToken))
+                throw new SnapshotRowsGoneException(table);
             await fence.RequireAsync(target, cancellationToken);
             await writing.CommitAsync(cancellationToken);
             progress.TableDone(table.RowsEstimated, rows);

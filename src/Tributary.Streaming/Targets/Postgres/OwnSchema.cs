@@ -41,7 +41,8 @@ internal static class OwnSchema
         CREATE OR REPLACE VIEW tributary.user_object_part AS {Parts};
         """;
 
-    // What can be named in a DROP. Members of an extension, and types that belong to a table, go with what they belong to.
+    // What can be named in a DROP. Members of an extension, and types that belong to a table, go with what they belong to. Dependencies of columns
+    // do not count: those of a partition key depend internally on the table that they are part of.
     const string UserObjects =
         """
         SELECT o.classid, o.objid FROM (
@@ -60,7 +61,7 @@ internal static class OwnSchema
             UNION ALL SELECT 'pg_catalog.pg_ts_config'::regclass, oid FROM pg_catalog.pg_ts_config
             UNION ALL SELECT 'pg_catalog.pg_ts_dict'::regclass, oid FROM pg_catalog.pg_ts_dict) o
         WHERE o.objid >= 16384 AND NOT EXISTS (
-            SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype IN ('e', 'i'))
+            SELECT FROM pg_catalog.pg_depend d WHERE (d.classid, d.objid, d.objsubid) = (o.classid, o.objid, 0) AND d.deptype IN ('e', 'i'))
         """;
 
     // What a relation can lose while it stays.
