@@ -20,8 +20,8 @@ install_postgres_versions() {
   if ((${#missing[@]} > 0)); then
     quietly "Fetching PostgreSQL ${missing[*]%%.*}" postgres.log fetch_postgres_servers "$folder" "${missing[@]}" || true
   fi
-  if [[ -x $folder/$postgres_client/bin/postgres && ! -x $folder/$postgres_client/bin/psql ]]; then
-    quietly "Fetching pg_dump $postgres_client" pg_dump.log fetch_postgres_client "$folder" || true
+  if [[ -x $folder/$postgres_client/bin/postgres && ! -x $folder/$postgres_client/bin/pg_receivewal ]]; then
+    quietly "Fetching the client programs of PostgreSQL $postgres_client" pg_dump.log fetch_postgres_client "$folder" || true
   fi
   for version in "${postgres_versions[@]}"; do
     [[ ! -x $folder/${version%%.*}/bin/postgres ]] || bins+=("$folder/${version%%.*}/bin")
@@ -78,7 +78,7 @@ postgres_platform() {
 }
 
 # The client programs of a suite newer than this machine's need its C library too, so both are unpacked beside the server and never installed.
-# psql comes last: its presence says that all is there.
+# pg_receivewal comes last: its presence says that all is there.
 fetch_postgres_client() (
   set -e
   home=$1/$postgres_client
@@ -98,7 +98,7 @@ fetch_postgres_client() (
   rm -rf "$home/client"
   mkdir -p "$home/client/bin"
   cp -aL "$scratch/root/usr/lib/$(uname -m)-linux-gnu" "$home/client/lib"
-  for program in pg_isready pg_basebackup pg_recvlogical pg_dump psql; do
+  for program in pg_isready pg_basebackup pg_recvlogical pg_dump pg_restore psql pg_receivewal; do
     cp "$scratch/root/usr/lib/postgresql/$postgres_client/bin/$program" "$home/client/bin/"
     # shellcheck disable=SC2016 # The script that is written expands them.
     printf '#!/bin/sh\nhome=${0%%/bin/*}\nexec "$home/client/lib/%s" --library-path "$home/client/lib" "$home/client/bin/%s" "$@"\n' \

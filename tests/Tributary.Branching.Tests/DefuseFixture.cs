@@ -26,7 +26,7 @@ public sealed class DefuseFixture : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         PostgresUser.Own(_archive);
-        HasCron = PostgresInstallation.FindNewest().OffersLibrary("pg_cron");
+        HasCron = TestServers.Newest.OffersLibrary("pg_cron");
         Publisher = await TestServers.StartAsync(["wal_level = logical"]);
         await ExecuteAsync(Publisher.ConnectionString(), "CREATE TABLE fed (x int PRIMARY KEY); CREATE PUBLICATION fed_pub FOR TABLE fed");
         Branching = new BranchingFixture

@@ -50,7 +50,7 @@ public sealed class DefuseTests(DefuseFixture dangerous) : IClassFixture<DefuseF
     [Fact]
     public async Task Jobs_of_pg_cron_do_not_run_even_when_the_branch_asks_for_the_library()
     {
-        TestRequirement.Of(dangerous.HasCron, "The library pg_cron is not installed: apt-get install postgresql-15-cron.");
+        TestRequirement.OfBuild(Fixture.Production.Installation, dangerous.HasCron, "The library pg_cron is not installed: apt-get install postgresql-15-cron.");
         const string Launchers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'pg_cron%'";
         var branch = await Fixture.CreateAsync("scheduler");
         await using (var lease = await Fixture.ConnectAsync(branch))

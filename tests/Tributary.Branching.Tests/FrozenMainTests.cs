@@ -59,7 +59,7 @@ public sealed class FrozenMainTests
         PostgresUser.Own(sockets);
         await File.WriteAllTextAsync(Path.Combine(sockets, "hba"), "local all all trust\n", Token);
         using var orphan = await ChildProcesses.StartAsync(
-            new ChildProcessSpec(PostgresInstallation.FindNewest().Program("postgres"), ["-D", main, "-k", sockets, "-c", "listen_addresses=", "-c", $"hba_file={sockets}/hba"])
+            new ChildProcessSpec(TestServers.Newest.Program("postgres"), ["-D", main, "-k", sockets, "-c", "listen_addresses=", "-c", $"hba_file={sockets}/hba"])
             { AsPostgresUser = true, ParentDeathSignal = "KILL", LogFile = Path.Combine(sockets, "log") }, Token);
         await UntilAsync(() => orphan.HasExited || File.Exists(Path.Combine(sockets, ".s.PGSQL.5432")), () => $"no server; see {sockets}/log");
         foreach (var process in ProcessTree.Children(orphan.Id).Prepend(orphan.Id))

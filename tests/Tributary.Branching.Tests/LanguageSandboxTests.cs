@@ -104,6 +104,20 @@ public sealed class LanguageSandboxTests(LimitedBranchingFixture limited) : ICla
     async Task<ComputeLease> LeaseAsync(string name)
     {
         TestRequirement.Extension(Fixture.Production.Installation, "plperlu", "postgresql-plperl-15");
+        TestRequirement.OfBuild(Fixture.Production.Installation, await LoadsPerlAsync(), "plperl does not load there for want of a libperl.");
         return await Fixture.ConnectAsync(await Fixture.CreateAsync(name));
+    }
+
+    async Task<bool> LoadsPerlAsync()
+    {
+        try
+        {
+            await ExecuteAsync(Fixture.Production.ConnectionString(), "LOAD 'plperl'");
+            return true;
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.UndefinedFile)
+        {
+            return false;
+        }
     }
 }

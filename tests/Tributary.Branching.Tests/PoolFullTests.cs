@@ -88,7 +88,7 @@ public sealed class PoolFullTests : IAsyncLifetime
         // The file system gives the space back with its next commit.
         await UntilAsync(() => new DriveInfo(Pool).AvailableFreeSpace > 256L << 20, () => "the filler's space does not come back");
         await ExecuteAsync(_fixture.Production.ConnectionString("bank"), "CREATE TABLE more AS SELECT 1 AS x");
-        await UntilAsync(() => _fixture.Manager.Status is { LastError: null } status && status.SparesReady == spares && (spares == 0 || status.Seeds[0].Lsn > seeds.Lsn), () => $"no recovery: {_fixture.Manager.Status}");
+        await UntilAsync(() => _fixture.Manager.Status is { LastError: null } status && status.SparesReady == spares && (spares == 0 || status.Seeds[0].Lsn > seeds.Lsn), () => $"no recovery: {_fixture.Manager.Status}; main says: {string.Join(" | ", File.ReadLines(Path.Combine(_fixture.Options.StateDirectory, "run", "main", "postgres.log")).TakeLast(12))}");
         await using (var lease = await _fixture.ConnectAsync(await _fixture.CreateAsync("full-after", origin)))
             Assert.Equal(1000L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM accounts"));
         await ExpectNoLeaksAsync(kept);

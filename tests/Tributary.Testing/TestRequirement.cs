@@ -15,6 +15,15 @@ public static class TestRequirement
         Assert.Skip(otherwise);
     }
 
+    /// <summary>
+    /// What Debian has packages of and another build of the version lacks: the test is skipped there with the reason, and needed on the machine's own.
+    /// </summary>
+    public static void OfBuild(PostgresInstallation installation, bool met, string otherwise)
+    {
+        Assert.SkipUnless(met || installation.IsPackaged, $"This build of PostgreSQL {installation.Major} is not the machine's own: {otherwise}");
+        Of(met, otherwise);
+    }
+
     /// <summary>An extension that comes in a Debian package of its own.</summary>
     public static void Extension(PostgresInstallation installation, string extension, string package) => Of(
         installation.OffersExtension(extension),

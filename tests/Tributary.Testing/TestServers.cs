@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using Npgsql;
 using Tributary.Postgres.Programs;
 using Xunit;
@@ -13,6 +14,14 @@ public static class TestServers
 {
     /// <summary>The major versions of Postgres that Tributary supports.</summary>
     public static TheoryData<int> Majors => [13, 14, 15, 16, 17, 18];
+
+    /// <summary>
+    /// The programs that tests run where the version does not matter to them: the machine's own, or those of the major version that
+    /// TRIBUTARY_TEST_POSTGRES names, so that the same tests can be run again on another version.
+    /// </summary>
+    public static PostgresInstallation Newest { get; } = Environment.GetEnvironmentVariable("TRIBUTARY_TEST_POSTGRES") is { Length: > 0 } major
+        ? PostgresInstallation.Find(int.Parse(major, NumberStyles.None, CultureInfo.InvariantCulture))
+        : PostgresInstallation.FindNewest();
 
     static readonly string[] LogicalSettings = ["wal_level = logical", "max_wal_senders = 20", "max_replication_slots = 200", "max_prepared_transactions = 10"];
 
@@ -29,7 +38,7 @@ public static class TestServers
     public static Task<PostgresServer> ForMajorAsync(int major) => ByMajor.GetOrAdd(major, wanted => new Lazy<Task<PostgresServer>>(() => StartMajorAsync(wanted))).Value;
 
     /// <summary>A server of the test's own, with the fastest settings that keep crash safety within the process.</summary>
-    public static Task<PostgresServer> StartAsync(IReadOnlyList<string> settings) => StartAsync(PostgresInstallation.FindNewest(), settings);
+    public static Task<PostgresServer> StartAsync(IReadOnlyList<string> settings) => StartAsync(Newest, settings);
 
     public static async Task<PostgresServer> StartAsync(PostgresInstallation installation, IReadOnlyList<string> settings) =>
         await PostgresServer.CreateAsync(

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Npgsql;
 using Tributary.Postgres;
 using Tributary.Postgres.Programs;
@@ -131,10 +132,13 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
         return await command.ExecuteScalarAsync(cancellationToken) is DateTime moment ? new DateTimeOffset(moment, TimeSpan.Zero) : null;
     }
 
-    // A position is where a record ends, and the next one begins there: what begins at the target is beyond it.
+    // A position is where a record ends, and the next one begins there: what begins at the target is beyond it. The zone is a number, since
+    // Postgres 18 reads the settings before it knows names of zones, Z among them.
     static IReadOnlyList<string> Target(BranchPoint point) =>
     [
-        $"recovery_target_{(point.Lsn is null ? "time" : "lsn")} = '{point}'",
+        point.Time is { } time
+            ? string.Create(CultureInfo.InvariantCulture, $"recovery_target_time = '{time.UtcDateTime:yyyy-MM-dd HH:mm:ss.ffffff}+00'")
+            : $"recovery_target_lsn = '{point}'",
         $"recovery_target_inclusive = {(point.Lsn is null ? "on" : "off")}",
         "recovery_target_action = promote",
     ];

@@ -21,9 +21,16 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
     /// The folder of extension scripts, time zone sets and dictionaries: Debian keeps it apart from the programs, an embedded build beside
     /// <c>bin</c> (<c>share/postgresql</c>, or <c>share</c> itself).
     /// </summary>
-    public string ShareDirectory => BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal)
+    public string ShareDirectory => IsPackaged
         ? $"/usr/share/postgresql/{Major}"
         : Directory.Exists(Path.Combine(Root, "share/postgresql/extension")) ? Path.Combine(Root, "share/postgresql") : Path.Combine(Root, "share");
+
+    /// <summary>Whether the machine's own packages have made it.</summary>
+    public bool IsPackaged => BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal);
+
+    /// <summary>The file of a library that <c>LOAD</c> finds by its name; null when there is none.</summary>
+    public string? Library(string name) =>
+        new[] { Path.Combine(Root, "lib", $"{name}.so"), Path.Combine(Root, "lib/postgresql", $"{name}.so") }.FirstOrDefault(File.Exists);
 
     string Root => Path.GetDirectoryName(BinDirectory.TrimEnd('/'))!;
 
@@ -31,13 +38,8 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
     public bool OffersExtension(string name) => File.Exists(Path.Combine(ShareDirectory, "extension", $"{name}.control"));
 
     /// <summary>Whether a library can be loaded by its name (https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-SHARED-PRELOAD-LIBRARIES).</summary>
-    public bool OffersLibrary(string name)
-    {
-        var file = Path.GetFileName(name);
-        if (!file.EndsWith(".so", StringComparison.Ordinal))
-            file += ".so";
-        return File.Exists(Path.Combine(Root, "lib", file)) || File.Exists(Path.Combine(Root, "lib/postgresql", file));
-    }
+    public bool OffersLibrary(string name) =>
+        Library(Path.GetFileName(name) is var file && file.EndsWith(".so", StringComparison.Ordinal) ? file[..^3] : file) is not null;
 
     /// <summary>All installations found, newest first: Debian's, then those named by <c>TRIBUTARY_POSTGRES_BIN</c> (a path list).</summary>
     public static IReadOnlyList<PostgresInstallation> FindAll()
@@ -71,7 +73,7 @@ public sealed record PostgresInstallation(int Major, string BinDirectory)
     /// <summary>The newest installation that the machine's own packages have made; without any, the newest that the environment names.</summary>
     /// <exception cref="InvalidOperationException">None is installed.</exception>
     public static PostgresInstallation FindNewest() => FindAll() is [var newest, ..] all
-        ? all.FirstOrDefault(installation => installation.BinDirectory.StartsWith(DebianRoot, StringComparison.Ordinal)) ?? newest
+        ? all.FirstOrDefault(static installation => installation.IsPackaged) ?? newest
         : throw new InvalidOperationException("No PostgreSQL server is installed on this machine. Install one (Debian: apt-get install postgresql).");
 
     /// <summary>A client program of this installation, or of another one if this holds the server alone; any version serves.</summary>

@@ -270,7 +270,7 @@ public abstract class StorageDriverContract : DriverPool
     [Fact]
     public async Task Postgres_runs_on_a_clone_of_a_stopped_cluster()
     {
-        var installation = PostgresInstallation.FindNewest();
+        var installation = TestServers.Newest;
         await Driver.CreateAsync("main", Token);
         var main = Driver.PathOf("main");
         await RunAsync(installation.Program("initdb"), ["-D", main, "--username=postgres", "--auth=trust", "--no-sync", "--data-checksums"]);

@@ -1,5 +1,6 @@
 using Npgsql;
 using Tributary.Contracts;
+using Tributary.Testing;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.EndToEnd.Tests.Support;
@@ -54,7 +55,7 @@ static class Sql
 
     /// <summary>What <c>psql</c> needs beside its arguments.</summary>
     public static ChildProcessSpec Psql(string connection, string sql, string? password = null) =>
-        new("env", ["--default-signal=INT", PostgresInstallation.FindNewest().Program("psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", connection, "-c", sql])
+        new("env", ["--default-signal=INT", TestServers.Newest.ClientProgram("psql"), "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", connection, "-c", sql])
         {
             Environment = password is null ? new Dictionary<string, string>() : new Dictionary<string, string> { ["PGPASSWORD"] = password },
         };

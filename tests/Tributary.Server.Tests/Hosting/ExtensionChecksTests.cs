@@ -1,4 +1,5 @@
 using Tributary.Contracts;
+using Tributary.Testing;
 using Tributary.Postgres.Programs;
 using Tributary.Server.Diagnosis;
 
@@ -6,7 +7,7 @@ namespace Tributary.Server.Tests.Hosting;
 
 public sealed class ExtensionChecksTests
 {
-    static readonly int Major = PostgresInstallation.FindNewest().Major;
+    static readonly int Major = TestServers.Newest.Major;
 
     [Fact]
     public void What_is_installed_is_no_finding()
@@ -23,7 +24,7 @@ public sealed class ExtensionChecksTests
     [InlineData("pltclu", "postgresql-pltcl-{0}")]
     public void A_missing_extension_is_a_warning_that_names_its_package(string extension, string package)
     {
-        Assert.SkipWhen(PostgresInstallation.FindNewest().OffersExtension(extension), $"{extension} is installed here.");
+        Assert.SkipWhen(TestServers.Newest.OffersExtension(extension), $"{extension} is installed here.");
         var check = Assert.Single(ExtensionChecks.Compare(Major, ["plpgsql", extension], ""));
 
         Assert.Equal(CheckOutcome.Warning, check.Outcome);
