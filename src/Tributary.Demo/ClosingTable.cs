@@ -38,8 +38,8 @@ sealed class ClosingTable(INarrator narrator, ServerWatch watch)
 
         var cost = CostModel.Compute(
             new CostRequest(),
-            crowd.Branches.Count == 0 ? null : (double)exclusive / crowd.Branches.Count / crowd.MainBytes,
-            firstRow.P50 / 1000);
+            new CostMeasures(
+                crowd.Branches.Count == 0 ? null : (double)exclusive / crowd.Branches.Count / crowd.MainBytes, ActiveShare: null, firstRow.P50 / 1000));
         var cells = CostTable.Cells(cost);
         narrator.Table("What agents with a database each would cost on 1 TB (tributary cost)", cells[0], [.. cells.Skip(1)]);
         foreach (var line in CostTable.Assumptions(cost))

@@ -21,7 +21,7 @@ static class CostCommand
 
     static readonly Option<double?> RestoreMbPerSecond = Number("--restore-mb-per-s", $"How fast a dump is taken and restored [default: {Defaults.RestoreMbPerSecond}]");
 
-    static readonly Option<double?> ActiveShare = Number("--active-share", $"Share of the time in which a branch runs, 0 to 1 [default: {Defaults.ActiveShare}]");
+    static readonly Option<double?> ActiveShare = Number("--active-share", "Share of the time in which a branch runs, 0 to 1 (measured when a server runs)");
 
     static readonly Option<double?> VcpusPerAgent = Number("--vcpus-per-agent", $"Virtual CPUs of an agent's database [default: {Defaults.VcpusPerAgent}]");
 
@@ -57,7 +57,7 @@ static class CostCommand
         // A server that is not there is no failure here: the table is computed from assumptions, and says so.
         if (!measured.Succeeded && measured.Problem.Code != ProblemCodes.ServerUnreachable)
             return Failures.Report(parse, measured.Problem);
-        ServerCommand.Print(parse, measured.Value ?? CostModel.Compute(request), static json => json.CostResponse, static (cost, output) =>
+        ServerCommand.Print(parse, measured.Value ?? CostModel.Compute(request, CostMeasures.None), static json => json.CostResponse, static (cost, output) =>
         {
             foreach (var line in CostTable.Lines(cost))
                 output.WriteLine(line);
@@ -86,7 +86,7 @@ static class CostCommand
             DeltaShare = parse.GetValue(DeltaShare),
             BranchCreateSeconds = parse.GetValue(CreateSeconds),
             RestoreMbPerSecond = parse.GetValue(RestoreMbPerSecond) ?? Defaults.RestoreMbPerSecond,
-            ActiveShare = parse.GetValue(ActiveShare) ?? Defaults.ActiveShare,
+            ActiveShare = parse.GetValue(ActiveShare),
             VcpusPerAgent = parse.GetValue(VcpusPerAgent) ?? Defaults.VcpusPerAgent,
             VcpusFollower = parse.GetValue(VcpusFollower) ?? Defaults.VcpusFollower,
             PriceStorageGbMonth = parse.GetValue(PriceStorage) ?? Defaults.PriceStorageGbMonth,

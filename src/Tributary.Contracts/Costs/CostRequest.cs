@@ -15,6 +15,9 @@ public sealed record CostRequest
     /// <summary>Seconds to make a branch, when none was measured.</summary>
     public const double BranchCreateSecondsAssumed = 0.1;
 
+    /// <summary>Share of its life in which a branch runs, when no branch was measured: a tenth.</summary>
+    public const double ActiveShareAssumed = 0.1;
+
     /// <summary>Agents at once; one row pair each. Default 50 and 200.</summary>
     public IReadOnlyList<int> Agents { get; init; } = [50, 200];
 
@@ -30,8 +33,11 @@ public sealed record CostRequest
     /// <summary>How fast a dump is taken and restored, indexes included, in MB (10^6 bytes) a second. Default 100.</summary>
     public double RestoreMbPerSecond { get; init; } = 100;
 
-    /// <summary>Share of the month in which an agent's branch runs, 0 to 1; a sleeping one costs storage only. Default 0.1.</summary>
-    public double ActiveShare { get; init; } = 0.1;
+    /// <summary>
+    /// Share of the month in which an agent's branch runs, 0 to 1; a sleeping one costs storage only. Absent: the share of their lives in which the
+    /// branches that exist have run, else <see cref="ActiveShareAssumed"/>.
+    /// </summary>
+    public double? ActiveShare { get; init; }
 
     /// <summary>Virtual CPUs of one agent's database while it runs, the same for both ways. Default 2.</summary>
     public double VcpusPerAgent { get; init; } = 2;

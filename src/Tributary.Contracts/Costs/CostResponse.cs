@@ -6,9 +6,35 @@ namespace Tributary.Contracts.Costs;
 /// <param name="Assumptions">The request with its gaps filled.</param>
 /// <param name="DeltaShareOrigin">Where the delta share comes from.</param>
 /// <param name="BranchCreateOrigin">Where the time to make a branch comes from.</param>
+/// <param name="ActiveShareOrigin">Where the share of the time in which a branch runs comes from.</param>
 /// <param name="Rows">For each number of agents: dump and restore, then branching.</param>
+/// <param name="Accounts">What the branches that exist have used, an owner each; empty without a server.</param>
 public sealed record CostResponse(
-    CostRequest Assumptions, FigureOrigin DeltaShareOrigin, FigureOrigin BranchCreateOrigin, IReadOnlyList<CostRow> Rows);
+    CostRequest Assumptions, FigureOrigin DeltaShareOrigin, FigureOrigin BranchCreateOrigin, FigureOrigin ActiveShareOrigin,
+    IReadOnlyList<CostRow> Rows, IReadOnlyList<CostAccount> Accounts);
+
+/// <summary>Figures that a server has measured on its branches; each is absent where there was nothing to measure.</summary>
+/// <param name="DeltaShare">Share of a branch's bytes that it holds alone.</param>
+/// <param name="ActiveShare">Share of their lives in which branches have run.</param>
+/// <param name="CreateSeconds">From a request to a usable branch.</param>
+public sealed record CostMeasures(double? DeltaShare, double? ActiveShare, double? CreateSeconds)
+{
+    public static CostMeasures None { get; } = new(null, null, null);
+
+    /// <summary>What the branches that exist have used, an owner each, without prices.</summary>
+    public IReadOnlyList<CostAccount> Accounts { get; init; } = [];
+}
+
+/// <summary>What the branches of one owner that exist have used since they were made.</summary>
+/// <param name="Owner">Absent: branches without an owner.</param>
+/// <param name="ExclusiveBytes">What they hold alone now.</param>
+/// <param name="RunSeconds">How long their servers have run.</param>
+/// <param name="CpuSeconds">Processor time of their servers.</param>
+/// <param name="Connections">Connections of clients.</param>
+/// <param name="ByteSeconds">Their bytes of now, each for as long as its branch exists.</param>
+/// <param name="Cost">What that is worth: the time run at the price of a vCPU-hour, and the bytes for as long as the branches exist.</param>
+public sealed record CostAccount(
+    string? Owner, int Branches, long ExclusiveBytes, double RunSeconds, double CpuSeconds, long Connections, double ByteSeconds, double Cost = 0);
 
 /// <param name="StorageGb">GB (10^9 bytes) held all month.</param>
 /// <param name="VcpuHours">Hours of virtual CPUs a month.</param>

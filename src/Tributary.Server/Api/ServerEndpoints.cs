@@ -44,17 +44,7 @@ sealed class ServerEndpoints(ServerView view, TimeProvider timeProvider)
     {
         if (CostModel.Validate(request) is { Count: > 0 } errors)
             return Problems.Result(Problems.Invalid($"the figures do not serve: {string.Join("; ", errors)}"));
-        var cost = CostModel.Compute(request, await MeasuredDeltaShareAsync(cancellationToken), view.Branching?.CreateTimes.Median()?.TotalSeconds);
-        return Results.Json(cost, ContractsJson.Default.CostResponse);
-    }
-
-    /// <summary>The mean share that a live branch holds alone; null without branches.</summary>
-    async Task<double?> MeasuredDeltaShareAsync(CancellationToken cancellationToken)
-    {
-        if (view.Branching is not { } branching || branching.Manager.List().Count == 0)
-            return null;
-        var usage = await branching.Manager.MeasureAsync(cancellationToken);
-        var total = usage.Branches.Values.Sum(branch => branch.TotalBytes);
-        return total == 0 ? null : Math.Min(1, usage.Branches.Values.Sum(branch => branch.ExclusiveBytes) / (double)total);
+        var measured = view.Branching is { } branching ? await BranchAccounts.MeasureAsync(branching, timeProvider.GetUtcNow(), cancellationToken) : CostMeasures.None;
+        return Results.Json(CostModel.Compute(request, measured), ContractsJson.Default.CostResponse);
     }
 }

@@ -31,6 +31,12 @@ sealed class ServerMeter : IDisposable
         _branching.CreateObservableGauge("tributary.branching.branches", () => Branches(manager.Status), null, "Branches, by state.");
         _branching.CreateObservableGauge("tributary.branching.seeds", () => manager.Status.Seeds.Count, null, "Seeds that are kept.");
         _branching.CreateObservableCounter("tributary.branching.creates", () => made.Count, null, "Branches that were made since the start.");
+        _branching.CreateObservableUpDownCounter(
+            "tributary.branching.run_seconds", () => ByOwner(manager, static usage => usage.RunTime.TotalSeconds), "s", "How long the servers of the branches that exist have run, by owner.");
+        _branching.CreateObservableUpDownCounter(
+            "tributary.branching.cpu_seconds", () => ByOwner(manager, static usage => usage.CpuTime.TotalSeconds), "s", "Processor time of the servers of the branches that exist, by owner.");
+        _branching.CreateObservableUpDownCounter(
+            "tributary.branching.connections", () => ByOwner(manager, static usage => usage.Connections), null, "Connections that the branches that exist have had, by owner.");
         var durations = _branching.CreateHistogram(
             "tributary.branching.create_seconds", "s", "How long a branch took to make, as its requester saw it.",
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] });
@@ -55,6 +61,11 @@ sealed class ServerMeter : IDisposable
         new(status.BytesFromClients, new KeyValuePair<string, object?>("direction", "to_branch")),
         new(status.BytesToClients, new KeyValuePair<string, object?>("direction", "to_client")),
     ];
+
+    // They go down when a branch is deleted: what is gone is nobody's account any more.
+    static IEnumerable<Measurement<double>> ByOwner(BranchManager manager, Func<ComputeUsage, double> read) => manager.List()
+        .GroupBy(static branch => branch.Policy.Owner ?? "")
+        .Select(owner => new Measurement<double>(owner.Sum(branch => read(branch.Usage)), new KeyValuePair<string, object?>("owner", owner.Key)));
 
     static Measurement<int>[] Branches(BranchingStatus status) =>
     [

@@ -88,10 +88,13 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
             .Sum(match => match.Success ? double.Parse(match.Groups["value"].Value, CultureInfo.InvariantCulture) : 0);
         Assert.True(Sum("tributary_branching_branches") >= 1);
         Assert.True(Sum("tributary_branching_seeds") >= 1);
+        Assert.True(Sum("tributary_branching_connections") >= 1);
         Assert.True(Sum("tributary_branching_creates_total") >= 1);
         Assert.True(Sum("tributary_branching_create_seconds_count") >= 1);
         Assert.True(Sum("tributary_gateway_connections_opened_total") >= 1);
         Assert.True(Sum("tributary_gateway_relayed_bytes_total") > 0);
+        var cost = (await fixture.Server.Client.ComputeCostAsync(new Contracts.Costs.CostRequest(), Production.Token)).Value!;
+        Assert.Contains(cost.Accounts, account => account is { Owner: null, Connections: >= 1, RunSeconds: > 0, ExclusiveBytes: > 0, Cost: > 0 });
         await fixture.Server.Client.DeleteBranchAsync("measured", purge: true, Production.Token);
     }
 
