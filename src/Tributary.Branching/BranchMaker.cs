@@ -194,7 +194,7 @@ internal sealed class BranchMaker(
 
     // Where the first moment is kept: a copy that shares nothing would cost as much as the branch.
     string? BirthOf(Cut cut, SeedUse? use, long number) =>
-        use?.Volume ?? cut.Volume ?? ((cut.Fork is not null || cut.Point is not null) && storage.ClonesAreAtomic ? Branch.BirthOf(number) : null);
+        use?.Volume ?? cut.Volume ?? ((cut.Fork is not null || cut.Point is not null) && storage.ClonesShareBytes ? Branch.BirthOf(number) : null);
 
     BranchResult<Branch> MakeReady(Branch reserved, long number, Cut cut, string? birth)
     {

@@ -12,6 +12,9 @@ public interface IStorageDriver
     /// <summary>Whether a clone of a running server's directory is one moment of it; else the server must be frozen or stopped for the clone.</summary>
     bool ClonesAreAtomic { get; }
 
+    /// <summary>Whether a clone takes only what differs; else it costs as much as what it was made of.</summary>
+    bool ClonesShareBytes { get; }
+
     string PathOf(string volume);
 
     /// <summary>Makes an empty volume, owned by the user that runs Postgres, with mode 0700 as Postgres demands.</summary>

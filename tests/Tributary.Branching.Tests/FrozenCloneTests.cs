@@ -52,6 +52,39 @@ public sealed class FrozenCloneTests
     }
 
     [Fact]
+    public async Task The_archive_of_a_main_that_is_written_all_the_while_recovers_an_exact_position()
+    {
+        TestPrograms.Require("xfsprogs", "mkfs.xfs");
+        await using var fixture = new BranchingFixture { Adjust = options => options with { Driver = "xfs" } };
+        await fixture.InitializeAsync();
+        var bank = fixture.Production.ConnectionString("bank");
+        await ExecuteAsync(bank, "CREATE TABLE moves (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, worker int NOT NULL, n bigint NOT NULL); CREATE TABLE steps (x int)");
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        var load = MoveAsync(bank, worker: 0, new long[1], end.Token);
+        await UntilAsync(() => fixture.Manager.Status.PastSince is not null, () => $"no base image: {fixture.Manager.Status}");
+        await ExecuteAsync(bank, "INSERT INTO steps VALUES (1)");
+        var position = Postgres.Lsn.Parse((string)(await ScalarAsync(bank, "SELECT pg_current_wal_insert_lsn()::text"))!);
+        await ExecuteAsync(bank, "INSERT INTO steps VALUES (2)");
+
+        var made = await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse("then"), BranchOrigin.Point) { Point = BranchPoint.At(position) }, Token);
+
+        Assert.True(made.Succeeded, made.Error?.Message);
+        await using (var lease = await fixture.ConnectAsync(made.Value))
+        {
+            Assert.Equal(1, await ScalarAsync(ConnectionString(lease), "SELECT max(x) FROM steps"));
+            await ExecuteAsync(ConnectionString(lease), "DROP TABLE steps");
+        }
+
+        var reset = await fixture.Manager.ResetAsync(made.Value.Name, ResetTarget.Birth, Token);
+        Assert.True(reset.Succeeded, reset.Error?.Message);
+        await using (var lease = await fixture.ConnectAsync(reset.Value))
+            Assert.Equal(1L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM steps"));
+        Assert.False(load.IsCompleted, "the load has ended early");
+        await end.CancelAsync();
+        await load;
+    }
+
+    [Fact]
     public async Task Nothing_of_a_tree_runs_during_the_action_and_all_of_it_after_also_when_the_action_fails()
     {
         var folder = TestFolder.New("frozen");

@@ -27,6 +27,8 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
 
     public bool ClonesAreAtomic => true;
 
+    public bool ClonesShareBytes => true;
+
     public string PathOf(string volume) => Path.Combine(root, volume);
 
     public async Task CreateAsync(string volume, CancellationToken cancellationToken)

@@ -15,6 +15,8 @@ internal abstract class FolderDriver(string root, string reflink) : IStorageDriv
 
     public bool ClonesAreAtomic => false;
 
+    public bool ClonesShareBytes => reflink == "always";
+
     public string PathOf(string volume) => Path.Combine(root, volume);
 
     public async Task CreateAsync(string volume, CancellationToken cancellationToken)

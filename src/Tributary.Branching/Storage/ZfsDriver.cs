@@ -24,6 +24,8 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver, I
 
     public bool ClonesAreAtomic => true;
 
+    public bool ClonesShareBytes => true;
+
     /// <summary>What all volumes take together, as of the last measurement.</summary>
     public long UsedBytes => Interlocked.Read(ref _usedBytes);
 
