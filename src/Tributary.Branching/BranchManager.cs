@@ -37,6 +37,7 @@ public sealed class BranchManager : IAsyncDisposable
     readonly BranchQuota _quota;
     readonly UsageKeeper _usage;
     readonly PoolKeeper _poolKeeper;
+    readonly PoolMeter _meter;
 
     BranchManager(BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, BranchPasswords passwords, TimeProvider time, ILogger logger)
     {
@@ -50,6 +51,7 @@ public sealed class BranchManager : IAsyncDisposable
         _quota = new BranchQuota(options, _registry, pool.Driver, _computes, time, logger);
         _usage = new UsageKeeper(_registry, _computes, time);
         _poolKeeper = new PoolKeeper(pool, time, logger);
+        _meter = new PoolMeter(pool.Driver, time);
     }
 
     /// <summary>What main, the pool and the seeds are like now.</summary>
@@ -154,16 +156,24 @@ public sealed class BranchManager : IAsyncDisposable
     /// <summary>The password of a branch's owner role, derived from the key in the state folder; nothing stores it.</summary>
     public string PasswordOf(Branch branch) => _passwords.Of(branch);
 
-    /// <summary>Exclusive and shared bytes of each branch and of main, read from the file system.</summary>
+    /// <summary>Exclusive and shared bytes of each branch and of main; those of what runs may be two seconds old.</summary>
     public async Task<PoolUsage> MeasureAsync(CancellationToken cancellationToken)
     {
-        var volumes = List().ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => branch.Name.ToString());
-        var measured = await _pool.Driver.MeasureAsync([MainKeeper.Volume, .. volumes.Keys], cancellationToken);
+        var branches = List();
+        var volumes = branches.ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => branch.Name.ToString());
+        var measured = await _meter.MeasureAsync(branches, cancellationToken);
         var (used, max, _) = _pool.Space();
         return new PoolUsage(
             measured.GetValueOrDefault(MainKeeper.Volume)?.TotalBytes ?? 0,
             measured.Where(pair => volumes.ContainsKey(pair.Key)).ToDictionary(pair => volumes[pair.Key], pair => pair.Value),
             used, max);
+    }
+
+    /// <summary>Exclusive and shared bytes of one branch as they are now; null when it is gone.</summary>
+    public async Task<BranchUsage?> MeasureAsync(Branch branch, CancellationToken cancellationToken)
+    {
+        var volume = Branch.VolumeOf(branch.Number);
+        return (await _pool.Driver.MeasureAsync([volume], cancellationToken)).GetValueOrDefault(volume);
     }
 
     /// <summary>Ends everything that runs, in order, and closes the pool; the data stays.</summary>

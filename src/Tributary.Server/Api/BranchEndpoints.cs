@@ -43,8 +43,7 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
         var found = branching.Manager.Find(name);
         if (!found.Succeeded)
             return Problems.Result(Problems.Of(found.Error));
-        var usage = await branching.Manager.MeasureAsync(cancellationToken);
-        return Show(found.Value, branching, usage.Branches.GetValueOrDefault(name), took: null, StatusCodes.Status200OK);
+        return Show(found.Value, branching, await branching.Manager.MeasureAsync(found.Value, cancellationToken), took: null, StatusCodes.Status200OK);
     }
 
     async Task<IResult> CreateAsync(BranchCreateRequest request, CancellationToken cancellationToken)

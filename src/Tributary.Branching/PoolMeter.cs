@@ -1,0 +1,48 @@
+using System.Collections.Concurrent;
+
+namespace Tributary.Branching;
+
+/// <summary>
+/// How many bytes main and branches take, cheap enough to show live: reading the file system's books costs milliseconds a volume, and seconds for a
+/// thousand. What sleeps does not change, so it is measured once for each time it ran; what runs is measured anew when its figure is older than
+/// <see cref="Freshness"/>. Safe from any thread.
+/// </summary>
+internal sealed class PoolMeter(IStorageDriver storage, TimeProvider time)
+{
+    static readonly TimeSpan Freshness = TimeSpan.FromSeconds(2);
+
+    /// <summary>The kernel places what was written within its intervals of writing back and of committing, 30 s each; until then a figure lacks it.</summary>
+    static readonly TimeSpan Settled = TimeSpan.FromSeconds(60);
+
+    readonly ConcurrentDictionary<string, Figure> _figures = new(StringComparer.Ordinal);
+
+    /// <summary>The bytes of main and of these branches, by volume; one that is gone by now is missing.</summary>
+    /// <exception cref="StorageException">The file system's books cannot be read.</exception>
+    public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<Branch> branches, CancellationToken cancellationToken)
+    {
+        var (now, started) = (time.GetUtcNow(), time.GetTimestamp());
+        var volumes = branches.ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => RestOf(branch, now), StringComparer.Ordinal);
+        volumes[MainKeeper.Volume] = null;
+        var due = volumes.Where(volume => !Holds(volume.Key, volume.Value, started)).Select(static volume => volume.Key).ToList();
+        if (due.Count > 0)
+        {
+            // The state is that of before the measurement: what has woken meanwhile does not sleep at that running time again.
+            foreach (var (volume, usage) in await storage.MeasureAsync(due, cancellationToken))
+                _figures[volume] = new Figure(usage, volumes[volume], started);
+        }
+
+        foreach (var gone in _figures.Keys.Where(volume => !volumes.ContainsKey(volume)))
+            _figures.TryRemove(gone, out _);
+        return volumes.Keys.Select(volume => (Volume: volume, Known: _figures.TryGetValue(volume, out var figure), figure.Usage))
+            .Where(static item => item.Known).ToDictionary(static item => item.Volume, static item => item.Usage, StringComparer.Ordinal);
+    }
+
+    // How long the branch had run when it came to rest; null while it may change.
+    static TimeSpan? RestOf(Branch branch, DateTimeOffset now) =>
+        branch.Compute == ComputeState.Asleep && (branch.LastUsedAt is not { } used || now - used >= Settled) ? branch.Usage.RunTime : null;
+
+    bool Holds(string volume, TimeSpan? rest, long now) =>
+        _figures.TryGetValue(volume, out var figure) && ((rest is not null && figure.Rest == rest) || time.GetElapsedTime(figure.MeasuredAt, now) < Freshness);
+
+    readonly record struct Figure(BranchUsage Usage, TimeSpan? Rest, long MeasuredAt);
+}

@@ -1,0 +1,101 @@
+using Microsoft.Extensions.Time.Testing;
+using Tributary.Postgres;
+
+namespace Tributary.Branching.Tests.Storage;
+
+/// <summary>What is measured anew, and when.</summary>
+public sealed class PoolMeterTests
+{
+    readonly FakeTimeProvider _time = new(new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
+    readonly CountingDriver _driver = new();
+    readonly PoolMeter _meter;
+
+    public PoolMeterTests() => _meter = new PoolMeter(_driver, _time);
+
+    static CancellationToken Token => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task What_sleeps_is_measured_once_and_again_after_it_has_run()
+    {
+        Branch[] asleep = [Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 0)];
+
+        Assert.Equal(3, (await _meter.MeasureAsync(asleep, Token)).Count);
+        _time.Advance(TimeSpan.FromMinutes(10));
+        var again = await _meter.MeasureAsync(asleep, Token);
+        _time.Advance(TimeSpan.FromMinutes(10));
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 9), asleep[1]], Token);
+
+        Assert.Equal([["branches/b1", "branches/b2", "main"], ["main"], ["branches/b1", "main"]], _driver.Asked);
+        Assert.Equal(_driver.BytesOf("branches/b2"), again["branches/b2"].ExclusiveBytes);
+    }
+
+    [Fact]
+    public async Task What_runs_and_what_has_just_come_to_rest_is_measured_when_its_figure_is_old()
+    {
+        Branch[] branches =
+        [
+            Sleeping(1, ranSeconds: 5) with { Compute = ComputeState.Running },
+            Sleeping(2, ranSeconds: 5) with { LastUsedAt = _time.GetUtcNow() },
+        ];
+
+        await _meter.MeasureAsync(branches, Token);
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await _meter.MeasureAsync(branches, Token);
+        _time.Advance(TimeSpan.FromSeconds(2));
+        await _meter.MeasureAsync(branches, Token);
+
+        Assert.Equal(2, _driver.Asked.Count);
+        Assert.Equal(_driver.Asked[0], _driver.Asked[1]);
+    }
+
+    [Fact]
+    public async Task What_is_gone_is_left_out()
+    {
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], Token);
+        _driver.Gone = "branches/b3";
+
+        var left = await _meter.MeasureAsync([Sleeping(2, ranSeconds: 5), Sleeping(3, ranSeconds: 5)], Token);
+
+        Assert.Equal(["branches/b2", "main"], left.Keys.Order());
+    }
+
+    Branch Sleeping(long id, int ranSeconds) =>
+        new(id, BranchName.Parse($"b-{id}"), "s", BranchState.Ready, Lsn.Zero, _time.Start, _time.Start, 1)
+        {
+            LastUsedAt = ranSeconds > 0 ? _time.Start.AddHours(-1) : null,
+            Usage = new ComputeUsage(TimeSpan.FromSeconds(ranSeconds), TimeSpan.Zero, 0),
+        };
+
+    sealed class CountingDriver : IStorageDriver
+    {
+        public List<List<string>> Asked { get; } = [];
+
+        public string? Gone { get; set; }
+
+        public string Name => "counting";
+
+        public bool ClonesAreAtomic => true;
+
+        public bool ClonesShareBytes => true;
+
+        public long BytesOf(string volume) => volume.Length;
+
+        public Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
+        {
+            Asked.Add([.. volumes.Order()]);
+            return Task.FromResult<IReadOnlyDictionary<string, BranchUsage>>(volumes.Where(volume => volume != Gone).ToDictionary(volume => volume, volume => new BranchUsage(BytesOf(volume), BytesOf(volume))));
+        }
+
+        public string PathOf(string volume) => volume;
+
+        public Task CreateAsync(string volume, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task CloneAsync(string source, string copy, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task FreezeAsync(string volume, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public Task DeleteAsync(string volume, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+        public IReadOnlyList<string> List(string folder) => throw new NotSupportedException();
+    }
+}
