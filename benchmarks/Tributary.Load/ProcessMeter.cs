@@ -4,7 +4,7 @@ namespace Tributary.Load;
 
 /// <summary>
 /// What processes cost, from the kernel's own books.
-/// Source: proc(5), <c>/proc/pid/stat</c> and <c>/proc/pid/smaps_rollup</c>.
+/// Source: proc(5), <c>/proc/pid/stat</c>, <c>/proc/pid/status</c> and <c>/proc/pid/smaps_rollup</c>.
 /// </summary>
 static class ProcessMeter
 {
@@ -32,12 +32,17 @@ static class ProcessMeter
     }
 
     /// <summary>Memory of one process; a page that several share is divided among them.</summary>
-    public static long ProportionalBytes(int processId)
+    public static long ProportionalBytes(int processId) => KilobytesOf($"/proc/{processId}/smaps_rollup", "Pss:");
+
+    /// <summary>The most memory that one process has had resident at once, pages that it shares with others included.</summary>
+    public static long PeakResidentBytes(int processId) => KilobytesOf($"/proc/{processId}/status", "VmHWM:");
+
+    static long KilobytesOf(string file, string field)
     {
         try
         {
-            var line = File.ReadLines($"/proc/{processId}/smaps_rollup").FirstOrDefault(text => text.StartsWith("Pss:", StringComparison.Ordinal));
-            return line is null ? 0 : long.Parse(line["Pss:".Length..^"kB".Length], CultureInfo.InvariantCulture) * 1024;
+            var line = File.ReadLines(file).FirstOrDefault(text => text.StartsWith(field, StringComparison.Ordinal));
+            return line is null ? 0 : long.Parse(line[field.Length..^"kB".Length], CultureInfo.InvariantCulture) * 1024;
         }
         catch (IOException)
         {

@@ -5,12 +5,15 @@ using Tributary.Load.Decode;
 using Tributary.Load.HugeTx;
 using Tributary.Load.Kill;
 using Tributary.Load.Latency;
+using Tributary.Load.Many;
 using Tributary.Load.Now;
 using Tributary.Load.Schema;
+using Tributary.Load.Storage;
+using Tributary.Load.Wake;
 using Tributary.Postgres.Programs;
 
 IBenchmark[] benchmarks =
-    [new CreateBenchmark(), new NowBenchmark(), new LatencyBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark(), new SchemaBenchmark()];
+    [new CreateBenchmark(), new NowBenchmark(), new WakeBenchmark(), new ManyBenchmark(), new StorageBenchmark(), new LatencyBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark(), new SchemaBenchmark()];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>
