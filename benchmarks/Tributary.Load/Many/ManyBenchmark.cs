@@ -48,7 +48,7 @@ sealed class ManyBenchmark : IBenchmark
         var names = Enumerable.Range(0, _options.Branches).Select(static number => $"many-{number}").ToList();
         var creates = await TimeEachAsync(
             names, name => followed.CreateBranchAsync(new BranchCreateRequest { Name = name, FromSeed = true }, cancellationToken), cancellationToken);
-        var listsAsleep = await ListAsync(followed, cancellationToken);
+        var (listsAsleep, listAsleepCpuMs) = await ListAsync(followed, cancellationToken);
 
         // Step 3: Enter some and stay in them.
         var branches = await followed.BranchesAsync(cancellationToken);
@@ -58,7 +58,7 @@ sealed class ManyBenchmark : IBenchmark
             var enters = await TimeEachAsync(guests, guest => guest.EnterAsync(cancellationToken), cancellationToken);
 
             // Step 4: List all, again and again.
-            var lists = await ListAsync(followed, cancellationToken);
+            var (lists, listCpuMs) = await ListAsync(followed, cancellationToken);
 
             // Step 5: Ask each running branch, and wake some of the sleeping ones.
             var asks = await TimeEachAsync(guests, guest => guest.AskAsync(cancellationToken), cancellationToken);
@@ -70,8 +70,8 @@ sealed class ManyBenchmark : IBenchmark
             var resident = ProcessMeter.PeakResidentBytes(followed.Tributary.ProcessId);
             return new BenchmarkOutcome(
                 [
-                    new Measurement(Role.Ours, $"list, {_options.Running} running", lists.ToString(), null, null),
-                    new Measurement(Role.Ours, "list, all asleep", listsAsleep.ToString(), null, null),
+                    new Measurement(Role.Ours, $"list, {_options.Running} running", lists.ToString(), listCpuMs, null),
+                    new Measurement(Role.Ours, "list, all asleep", listsAsleep.ToString(), listAsleepCpuMs, null),
                     new Measurement(Role.Ours, "server, most resident", $"{status.Branches} branches, {status.Running} running", null, resident),
                     new Measurement(Role.Ours, "create from a seed", creates.ToString(), null, null),
                     new Measurement(Role.Ours, "enter, wake, query", enters.ToString(), null, null),
@@ -95,9 +95,11 @@ sealed class ManyBenchmark : IBenchmark
         return [.. branches.Where((_, index) => index % step == 0).Take(SleepersWoken)];
     }
 
-    async Task<Durations> ListAsync(FollowedProduction followed, CancellationToken cancellationToken)
+    // With the processor time of one list, in the server and in the programs that it runs.
+    async Task<(Durations Durations, double CpuMs)> ListAsync(FollowedProduction followed, CancellationToken cancellationToken)
     {
         var durations = new Durations();
+        var cpuBefore = ProcessMeter.CpuMs(followed.Tributary.ProcessId);
         for (var round = 0; round < ListRounds; round++)
         {
             var started = Stopwatch.GetTimestamp();
@@ -107,7 +109,7 @@ sealed class ManyBenchmark : IBenchmark
                 throw new InvalidOperationException($"The list has {listed} branches of {_options.Branches}.");
         }
 
-        return durations;
+        return (durations, (ProcessMeter.CpuMs(followed.Tributary.ProcessId) - cpuBefore) / ListRounds);
     }
 
     static async Task<Durations> TimeEachAsync<T>(IReadOnlyList<T> items, Func<T, Task> actAsync, CancellationToken cancellationToken)
