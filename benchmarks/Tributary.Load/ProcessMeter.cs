@@ -18,7 +18,12 @@ static class ProcessMeter
     public static double CpuMs(int processId) => (StatFields($"{processId}")?[11..15].Sum(Ticks) ?? 0) * TickMs;
 
     /// <summary>Memory of a process and all below it; a page that several share counts once in all.</summary>
-    public static long TreeBytes(int processId)
+    public static long TreeBytes(int processId) => Tree(processId).Sum(ProportionalBytes);
+
+    /// <summary>Processor time of a process and all below it, ended ones included, in milliseconds.</summary>
+    public static double TreeCpuMs(int processId) => Tree(processId).Sum(CpuMs);
+
+    static List<int> Tree(int processId)
     {
         var parents = Directory.EnumerateDirectories("/proc")
             .Select(Path.GetFileName)
@@ -26,9 +31,10 @@ static class ProcessMeter
             .Select(name => (Id: int.Parse(name!, CultureInfo.InvariantCulture), Fields: StatFields(name!)))
             .Where(process => process.Fields is not null)
             .ToLookup(process => int.Parse(process.Fields![1], CultureInfo.InvariantCulture), process => process.Id);
-        return Sum(processId);
-
-        long Sum(int id) => ProportionalBytes(id) + parents[id].Sum(Sum);
+        List<int> tree = [processId];
+        for (var i = 0; i < tree.Count; i++)
+            tree.AddRange(parents[tree[i]]);
+        return tree;
     }
 
     /// <summary>Memory of one process; a page that several share is divided among them.</summary>

@@ -32,7 +32,8 @@ sealed class WritesBenchmark : IBenchmark
         var socket = Path.Combine(pool.Folder, "tributary", "state", "run", branch.Folder, "socket");
         PgbenchTally[] tallies =
         [
-            PgbenchTally.ThroughGateway(installation, branch), PgbenchTally.OfPlain(installation, plain), PgbenchTally.BesideGateway(installation, branch, socket),
+            PgbenchTally.ThroughGateway(installation, followed.Tributary, branch), PgbenchTally.OfPlain(installation, plain),
+            PgbenchTally.BesideGateway(installation, followed.Tributary, branch, socket),
         ];
 
         // Step 2: Let pgbench write into each in turn; the first turn of each fills caches.
@@ -47,6 +48,6 @@ sealed class WritesBenchmark : IBenchmark
             [.. tallies.Select(static tally => tally.Measurement)],
             tallies[0].Median / tallies[1].Median,
             $"{SeedDirectory.Description}, its image on the file system of the plain cluster; {PgbenchTally.Description}, {Rounds} turns, and one before them; fsync and synchronous_commit on; "
-            + $"CPU of pgbench for a transaction is not in it; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores, which pgbench shares");
+            + $"PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores, which pgbench shares");
     }
 }
