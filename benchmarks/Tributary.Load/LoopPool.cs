@@ -10,7 +10,9 @@ namespace Tributary.Load;
 sealed class LoopPool : IAsyncDisposable
 {
     const string FolderPrefix = "tributary-bench-";
-    const long ImageBytesMax = 8L << 30;
+
+    /// <summary>The image is sparse: room for the benchmarks whose data is small.</summary>
+    public const long BytesDefault = 8L << 30;
 
     LoopPool(string folder) => Folder = folder;
 
@@ -19,8 +21,11 @@ sealed class LoopPool : IAsyncDisposable
 
     public string Path => System.IO.Path.Combine(Folder, "pool");
 
+    public static Task<LoopPool> CreateAsync(CancellationToken cancellationToken) => CreateAsync(BytesDefault, cancellationToken);
+
+    /// <param name="bytesMax">What the pool can hold.</param>
     /// <exception cref="ChildProcessException">The file system could not be made or mounted; it needs root and loop devices.</exception>
-    public static async Task<LoopPool> CreateAsync(CancellationToken cancellationToken)
+    public static async Task<LoopPool> CreateAsync(long bytesMax, CancellationToken cancellationToken)
     {
         await RemoveLeftoversAsync(cancellationToken);
         var pool = new LoopPool(Directory.CreateDirectory(System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"{FolderPrefix}{Environment.ProcessId}")).FullName);
@@ -28,7 +33,7 @@ sealed class LoopPool : IAsyncDisposable
         {
             var image = System.IO.Path.Combine(pool.Folder, "pool.img");
             await using (var file = File.Create(image))
-                file.SetLength(ImageBytesMax);
+                file.SetLength(bytesMax);
             Directory.CreateDirectory(pool.Path);
             await RunAsync("mkfs.btrfs", ["--quiet", image], cancellationToken);
             await RunAsync("mount", ["-o", "loop,noatime", image, pool.Path], cancellationToken);

@@ -4,7 +4,7 @@ namespace Tributary.Load;
 
 /// <summary>
 /// What processes cost, from the kernel's own books.
-/// Source: proc(5), <c>/proc/pid/stat</c> and <c>/proc/pid/smaps_rollup</c>.
+/// Source: proc(5), <c>/proc/pid/stat</c>, <c>/proc/pid/status</c> and <c>/proc/pid/smaps_rollup</c>.
 /// </summary>
 static class ProcessMeter
 {
@@ -18,7 +18,12 @@ static class ProcessMeter
     public static double CpuMs(int processId) => (StatFields($"{processId}")?[11..15].Sum(Ticks) ?? 0) * TickMs;
 
     /// <summary>Memory of a process and all below it; a page that several share counts once in all.</summary>
-    public static long TreeBytes(int processId)
+    public static long TreeBytes(int processId) => Tree(processId).Sum(ProportionalBytes);
+
+    /// <summary>Processor time of a process and all below it, ended ones included, in milliseconds.</summary>
+    public static double TreeCpuMs(int processId) => Tree(processId).Sum(CpuMs);
+
+    static List<int> Tree(int processId)
     {
         var parents = Directory.EnumerateDirectories("/proc")
             .Select(Path.GetFileName)
@@ -26,18 +31,24 @@ static class ProcessMeter
             .Select(name => (Id: int.Parse(name!, CultureInfo.InvariantCulture), Fields: StatFields(name!)))
             .Where(process => process.Fields is not null)
             .ToLookup(process => int.Parse(process.Fields![1], CultureInfo.InvariantCulture), process => process.Id);
-        return Sum(processId);
-
-        long Sum(int id) => ProportionalBytes(id) + parents[id].Sum(Sum);
+        List<int> tree = [processId];
+        for (var i = 0; i < tree.Count; i++)
+            tree.AddRange(parents[tree[i]]);
+        return tree;
     }
 
     /// <summary>Memory of one process; a page that several share is divided among them.</summary>
-    public static long ProportionalBytes(int processId)
+    public static long ProportionalBytes(int processId) => KilobytesOf($"/proc/{processId}/smaps_rollup", "Pss:");
+
+    /// <summary>The most memory that one process has had resident at once, pages that it shares with others included.</summary>
+    public static long PeakResidentBytes(int processId) => KilobytesOf($"/proc/{processId}/status", "VmHWM:");
+
+    static long KilobytesOf(string file, string field)
     {
         try
         {
-            var line = File.ReadLines($"/proc/{processId}/smaps_rollup").FirstOrDefault(text => text.StartsWith("Pss:", StringComparison.Ordinal));
-            return line is null ? 0 : long.Parse(line["Pss:".Length..^"kB".Length], CultureInfo.InvariantCulture) * 1024;
+            var line = File.ReadLines(file).FirstOrDefault(text => text.StartsWith(field, StringComparison.Ordinal));
+            return line is null ? 0 : long.Parse(line[field.Length..^"kB".Length], CultureInfo.InvariantCulture) * 1024;
         }
         catch (IOException)
         {

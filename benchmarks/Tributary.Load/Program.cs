@@ -1,16 +1,25 @@
 using Tributary.Load;
 using Tributary.Load.Apply;
+using Tributary.Load.Burst;
 using Tributary.Load.Create;
 using Tributary.Load.Decode;
 using Tributary.Load.HugeTx;
 using Tributary.Load.Kill;
 using Tributary.Load.Latency;
+using Tributary.Load.Many;
 using Tributary.Load.Now;
+using Tributary.Load.Scale;
 using Tributary.Load.Schema;
+using Tributary.Load.Storage;
+using Tributary.Load.Wake;
+using Tributary.Load.Writes;
 using Tributary.Postgres.Programs;
 
 IBenchmark[] benchmarks =
-    [new CreateBenchmark(), new NowBenchmark(), new LatencyBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark(), new SchemaBenchmark()];
+[
+    new CreateBenchmark(), new NowBenchmark(), new BurstBenchmark(), new WakeBenchmark(), new WritesBenchmark(), new StorageBenchmark(), new ManyBenchmark(), new ScaleBenchmark(),
+    new LatencyBenchmark(), new DecodeBenchmark(), new ApplyBenchmark(), new KillBenchmark(), new HugeTxBenchmark(), new SchemaBenchmark(),
+];
 
 using var interrupted = new CancellationTokenSource();
 Console.CancelKeyPress += (_, signal) =>

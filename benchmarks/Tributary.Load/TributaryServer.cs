@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Net.Sockets;
 using System.Text.Json;
+using Tributary.Contracts.Client;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Load;
@@ -13,15 +14,19 @@ namespace Tributary.Load;
 /// </summary>
 sealed class TributaryServer : IAsyncDisposable
 {
-    static readonly TimeSpan ReadyTimeout = TimeSpan.FromMinutes(3);
+    // A base backup of 40 GB takes some minutes; a server that ends is noticed at once.
+    static readonly TimeSpan ReadyTimeout = TimeSpan.FromMinutes(15);
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
 
     readonly Process _process;
     readonly string _log;
 
-    TributaryServer(Process process, string log, HttpClient api) => (_process, _log, Api) = (process, log, api);
+    TributaryServer(Process process, string log, string socket) => (_process, _log, Api, Client) = (process, log, NewClient(socket), new TributaryClient(socket));
 
     public HttpClient Api { get; }
+
+    /// <summary>The same API with its requests and answers typed.</summary>
+    public TributaryClient Client { get; }
 
     public int ProcessId => _process.Id;
 
@@ -41,7 +46,7 @@ sealed class TributaryServer : IAsyncDisposable
         var log = Path.Combine(folder, "tributary.log");
         var process = await ChildProcesses.StartAsync(
             new ChildProcessSpec(Binary, ["up", "-c", configuration]) { ParentDeathSignal = "TERM", LogFile = log }, cancellationToken);
-        var server = new TributaryServer(process, log, NewClient(socket));
+        var server = new TributaryServer(process, log, socket);
         try
         {
             await server.WaitAsync(isReady, cancellationToken);
@@ -57,6 +62,7 @@ sealed class TributaryServer : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Api.Dispose();
+        Client.Dispose();
         if (!_process.HasExited)
             await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "TERM", $"{_process.Id}"]), CancellationToken.None);
         await _process.WaitForExitAsync(CancellationToken.None);

@@ -1,6 +1,6 @@
 namespace Tributary.Load.Create;
 
-/// <summary>A way to get a branch: the benchmark asks each for branches in turn, so that the machine's moods fall on all alike.</summary>
+/// <summary>A way to get a branch, or back into one: the benchmark asks each for branches in turn, so that the machine's moods fall on all alike.</summary>
 interface IBranchMaker
 {
     Role Role { get; }

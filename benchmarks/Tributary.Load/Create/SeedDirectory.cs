@@ -31,11 +31,14 @@ static class SeedDirectory
     }
 
     /// <summary>Loads the data into a running server.</summary>
-    public static async Task FillAsync(PostgresServer server, CancellationToken cancellationToken)
+    public static Task FillAsync(PostgresServer server, CancellationToken cancellationToken) => FillAsync(server, "postgres", cancellationToken);
+
+    /// <summary>Loads the data into a database of a running server.</summary>
+    public static async Task FillAsync(PostgresServer server, string database, CancellationToken cancellationToken)
     {
         var load = await ChildProcesses.RunAsync(
             new ChildProcessSpec(server.Installation.Program("pgbench"),
-                ["--initialize", "--quiet", $"--scale={PgbenchScale}", "--host", server.SocketDirectory, "--port", $"{server.Port}", "--username=postgres", "postgres"]),
+                ["--initialize", "--quiet", $"--scale={PgbenchScale}", "--host", server.SocketDirectory, "--port", $"{server.Port}", "--username=postgres", database]),
             cancellationToken);
         load.EnsureSucceeded("pgbench --initialize");
     }
