@@ -29,7 +29,7 @@ sealed partial class PgbenchTally
         };
     }
 
-    public static string Description => $"{Clients} clients, {Seconds} s a turn; CPU of 1,000 transactions, without pgbench's";
+    public static string Description => $"{Clients} clients, {Seconds} s a turn";
 
     public double Median => _perSecond.Order().ElementAt(_perSecond.Count / 2);
 

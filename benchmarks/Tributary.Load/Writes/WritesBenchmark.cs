@@ -47,7 +47,7 @@ sealed class WritesBenchmark : IBenchmark
         return new BenchmarkOutcome(
             [.. tallies.Select(static tally => tally.Measurement)],
             tallies[0].Median / tallies[1].Median,
-            $"{SeedDirectory.Description}, its image on the file system of the plain cluster; {PgbenchTally.Description}, {Rounds} turns, and one before them; fsync and synchronous_commit on; "
+            $"{SeedDirectory.Description}, its image on the file system of the plain cluster; {PgbenchTally.Description}, {Rounds} turns, and one before them; fsync and synchronous_commit on; CPU of 1,000 transactions, without pgbench's; "
             + $"PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores, which pgbench shares");
     }
 }
