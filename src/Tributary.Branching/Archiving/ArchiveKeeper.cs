@@ -28,8 +28,8 @@ internal sealed class ArchiveKeeper(
 
     DateTimeOffset _nextBase;
 
-    /// <summary>Whether there is an archive: it needs clones that are made of a running main and share their bytes.</summary>
-    public bool IsOn => options.WalRetention > TimeSpan.Zero && storage.ClonesAreAtomic;
+    /// <summary>Whether there is an archive: it needs production's log, and clones that are made of a running main and share their bytes.</summary>
+    public bool IsOn => options is { Following: FollowingMode.Physical, WalRetention.Ticks: > 0 } && storage.ClonesAreAtomic;
 
     /// <summary>The oldest image, where the window begins; null for none yet.</summary>
     public BaseImage? Oldest => bases.Bases is [var oldest, ..] ? oldest : null;
