@@ -140,7 +140,7 @@ public sealed class BranchManager : IAsyncDisposable
         if (_main.Import is not { } import)
             return new BranchError(BranchErrorKind.InvalidRequest, "Main follows production, so its data comes from there alone. A server with branching.following: none, on a state folder of its own, takes imports.");
         return _main.WhyNoNow() is { } why ? new BranchError(BranchErrorKind.NotReady, why)
-            : await import.RunAsync(request, _main.SeedNowAsync, onProgress, cancellationToken);
+            : await import.RunAsync(request, onProgress, cancellationToken);
     }
 
     /// <summary>Wakes the branch when it sleeps and counts a connection on it until the lease is disposed.</summary>

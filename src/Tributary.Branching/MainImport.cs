@@ -20,7 +20,7 @@ namespace Tributary.Branching;
 /// <item>Make a seed of it.</item>
 /// </list>
 /// </summary>
-internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger)
+internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider time, ILogger logger)
 {
     const int IdentifierBytesMax = 63;
 
@@ -31,9 +31,7 @@ internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger
 
     readonly SemaphoreSlim _one = new(1, 1);
 
-    /// <param name="seed">Makes a seed of what main has.</param>
-    public async Task<BranchResult<ImportReport>> RunAsync(
-        ImportRequest request, Func<CancellationToken, Task<SeedStatus>> seed, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    public async Task<BranchResult<ImportReport>> RunAsync(ImportRequest request, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
     {
         // Step 1: recognise the dump.
         var recognised = DumpFile.Recognise(request.File);
@@ -46,7 +44,7 @@ internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger
             return new BranchError(BranchErrorKind.NotReady, "Another import is at work. Wait for its end.");
         try
         {
-            return await ImportAsync(dump, database, request.CreatesRoles, seed, onProgress, cancellationToken);
+            return await ImportAsync(dump, database, request.CreatesRoles, onProgress, cancellationToken);
         }
         catch (NpgsqlException exception)
         {
@@ -63,7 +61,7 @@ internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger
     }
 
     async Task<BranchResult<ImportReport>> ImportAsync(
-        DumpFile dump, string database, bool createsRoles, Func<CancellationToken, Task<SeedStatus>> seed, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+        DumpFile dump, string database, bool createsRoles, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
     {
         if (await OccupiedAsync(database, cancellationToken) is { } occupied)
             return occupied;
@@ -71,7 +69,7 @@ internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger
         var started = time.GetTimestamp();
 
         // Step 2: main's present.
-        await seed(cancellationToken);
+        await seeds.OfNowAsync(cancellationToken);
         var imported = await main.ChangeAsync(token => ChangeAsync(dump, database, createsRoles, onProgress, token), cancellationToken);
         if (imported.Value is not { } report)
             return imported;
@@ -81,7 +79,7 @@ internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger
         onProgress(new ImportProgress(ImportPhase.Seeding, report.Bytes));
         try
         {
-            return report with { Seed = await seed(cancellationToken) };
+            return report with { Seed = await seeds.OfNowAsync(cancellationToken) };
         }
         catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or IOException)
         {
@@ -227,6 +225,6 @@ internal sealed class MainImport(OwnMain main, TimeProvider time, ILogger logger
     static string[] Input(DumpFile dump) => dump.Format == DumpFormat.Directory ? [ClientSandbox.InputDirectory] : [];
 
     // A newer program reads what an older one wrote, and speaks to an older server; not the other way round.
-    static PostgresInstallation Programs(string program) => PostgresInstallation.FindAll().FirstOrDefault(found => found.Has(program))
+    static PostgresInstallation Programs(string program) => PostgresInstallation.FindAll().FirstOrDefault(found => ClientSandbox.CanRun(found.Program(program)))
         ?? throw new InvalidOperationException($"No PostgreSQL installation on this machine has the program {program}. Install it (Debian: apt-get install postgresql-client).");
 }

@@ -33,7 +33,7 @@ internal sealed class MainKeeper : IAsyncDisposable
     readonly BranchingOptions _options;
     readonly BranchCatalog _catalog;
     readonly IMain _main;
-    readonly SeedMaker _seedMaker;
+    readonly MainSeeds _seeds;
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly SeedShelf _shelf;
@@ -45,10 +45,10 @@ internal sealed class MainKeeper : IAsyncDisposable
     string? _lastError;
 
     MainKeeper(
-        BranchingOptions options, BranchCatalog catalog, IMain main, SeedMaker seedMaker, SeedShelf shelf, SpareKeeper spares, ArchiveKeeper archive,
+        BranchingOptions options, BranchCatalog catalog, IMain main, MainSeeds seeds, SeedShelf shelf, SpareKeeper spares, ArchiveKeeper archive,
         NowCuts cuts, PastCuts past, MainImport? import, TimeProvider time, ILogger logger)
     {
-        (_options, _catalog, _main, _seedMaker, _time, _logger) = (options, catalog, main, seedMaker, time, logger);
+        (_options, _catalog, _main, _seeds, _time, _logger) = (options, catalog, main, seeds, time, logger);
         (_shelf, _spares, _archive, Cuts, Past, Import) = (shelf, spares, archive, cuts, past, import);
     }
 
@@ -76,19 +76,20 @@ internal sealed class MainKeeper : IAsyncDisposable
         var socketFile = Path.Combine(server.SocketDirectory, LaunchSpec.SocketFile);
         var seedMaker = new SeedMaker(options, facts, pool.Driver, launcher, time, logger);
         var shelf = new SeedShelf(options, pool.Driver, catalog, isBirth, time, logger);
+        var seeds = new MainSeeds(main, shelf, seedMaker);
         var spareMaker = new SpareMaker(
             options, facts, pool.Driver, launcher, runDirectory, socketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
             BranchComputes.LimitsOf(options), time);
         var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, main.CloneAsync, time, logger);
-        var cuts = new NowCuts(options, main, shelf, seedMaker, spares, time, logger);
+        var cuts = new NowCuts(options, main, shelf, seedMaker, seeds, spares, time, logger);
         var archive = new ArchiveKeeper(
             options, pool.Driver,
             new LogArchive(installation, pool.Driver, server.SocketDirectory, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
             new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
             main.PositionAsync, main.CloneAsync, time, logger);
         var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main.PositionAsync, time);
-        var import = own is null ? null : new MainImport(own, time, logger);
-        return new MainKeeper(options, catalog, main, seedMaker, shelf, spares, archive, cuts, past, import, time, logger);
+        var import = own is null ? null : new MainImport(own, seeds, time, logger);
+        return new MainKeeper(options, catalog, main, seeds, shelf, spares, archive, cuts, past, import, time, logger);
     }
 
     public BranchingStatus Describe(string driver, int branches, int running)
@@ -203,6 +204,7 @@ internal sealed class MainKeeper : IAsyncDisposable
         await Cuts.DisposeAsync();
         await _spares.DisposeAsync();
         await _main.DisposeAsync();
+        _seeds.Dispose();
     }
 
     async Task EnsureMadeAsync(CancellationToken cancellationToken)
@@ -227,7 +229,7 @@ internal sealed class MainKeeper : IAsyncDisposable
                 _position = await _main.PositionAsync(cancellationToken);
                 _phase = _options.Following == FollowingMode.None ? BranchingPhase.Serving : BranchingPhase.Following;
                 if (_shelf.Newest is not { } newest || (_position.Lsn > newest.Lsn && _time.GetUtcNow() - newest.DataTime >= _options.SeedInterval))
-                    await MakeSeedAsync(_position, cancellationToken);
+                    await _seeds.AtLeastAsync(_position.Lsn, _position.DataTime, cancellationToken);
                 _lastError = null;
             }
             catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or IOException)
@@ -239,22 +241,5 @@ internal sealed class MainKeeper : IAsyncDisposable
 
             await Task.Delay(TimeSpan.FromSeconds(1), _time, cancellationToken);
         }
-    }
-
-    /// <summary>Makes a seed of what main has now, unless the newest one has it already.</summary>
-    /// <exception cref="StorageException">The pool refuses.</exception>
-    /// <exception cref="ChildProcessException">The clone did not start.</exception>
-    /// <exception cref="NpgsqlException">Main does not answer.</exception>
-    public async Task<SeedStatus> SeedNowAsync(CancellationToken cancellationToken)
-    {
-        var position = await _main.PositionAsync(cancellationToken);
-        return _shelf.Newest is { } newest && newest.Lsn >= position.Lsn ? newest : await MakeSeedAsync(position, cancellationToken);
-    }
-
-    async Task<SeedStatus> MakeSeedAsync(MainPosition position, CancellationToken cancellationToken)
-    {
-        var seed = await _seedMaker.MakeAsync(_shelf.NextId(), position.DataTime, position.Lsn, _main.CloneAsync, cancellationToken);
-        await _shelf.AddAsync(seed, cancellationToken);
-        return seed;
     }
 }

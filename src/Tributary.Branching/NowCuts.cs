@@ -17,7 +17,7 @@ namespace Tributary.Branching;
 /// Without spares the cut is a new seed, which costs a recovery. A main that follows nothing needs none: a clone of it is its present.
 /// </summary>
 internal sealed class NowCuts(
-    BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, SpareKeeper spares, TimeProvider time, ILogger logger) : IAsyncDisposable
+    BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, MainSeeds mainSeeds, SpareKeeper spares, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>An asynchronous commit is flushed within three times wal_writer_delay, which is 200 ms unless production sets it.</summary>
     static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
@@ -183,9 +183,7 @@ internal sealed class NowCuts(
         var (_, moment) = await AskAsync(group, cancellationToken);
         if (!await main.WaitForAsync(moment.Lsn, cancellationToken))
             return new BranchError(BranchErrorKind.NotReady, $"Main did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far it is.");
-        var seed = await seeds.MakeAsync(shelf.NextId(), moment.At, moment.Lsn, main.CloneAsync, cancellationToken);
-        await shelf.AddAsync(seed, cancellationToken);
-        return Shared(seed, moment);
+        return Shared(await mainSeeds.AtLeastAsync(moment.Lsn, moment.At, cancellationToken), moment);
     }
 
     // What was inserted and belongs to no commit may wait for its flush until the next one; all commits are flushed sooner.

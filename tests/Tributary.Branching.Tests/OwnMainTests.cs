@@ -58,10 +58,8 @@ public sealed class OwnMainTests
         await fixture.InitializeAsync();
         Assert.True((await fixture.ImportAsync("shop.sql")).Succeeded);
         var log = Path.Combine(fixture.Options.StateDirectory, "run", "main", "postgres.log");
-        var socket = Path.Combine(fixture.Options.StateDirectory, "run", "main", "socket");
 
-        // Its own superuser sends the signal that ends it without a checkpoint; the server is process 1 of its sandbox.
-        await Assert.ThrowsAnyAsync<Npgsql.NpgsqlException>(() => ExecuteAsync($"Host={socket};Username=postgres;Database=app", "COPY (SELECT 1) TO PROGRAM 'kill -QUIT 1'; SELECT pg_sleep(20)"));
+        KillSandboxOf(Path.Combine(fixture.Options.StateDirectory, "run", "main", "socket"));
         await UntilAsync(() => File.ReadAllText(log).Contains("not properly shut down", StringComparison.Ordinal), () => File.ReadAllText(log));
         await UntilAsync(() => fixture.Manager.Status is { LastError: null }, () => $"{fixture.Manager.Status}");
 
@@ -96,5 +94,18 @@ public sealed class OwnMainTests
         var branch = await fixture.CreateAsync("newest");
         Assert.Equal(major, await fixture.AskAsync(branch, "of_its_own", "SELECT current_setting('server_version_num')::int / 10000"));
         Assert.Equal(2000L, await fixture.AskAsync(branch, "of_its_own", "SELECT count(*) FROM orders"));
+    }
+
+    // The outer process of main's sandbox is a child of this process and names main's socket among its arguments.
+    static void KillSandboxOf(string socket)
+    {
+        foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
+        {
+            using (process)
+            {
+                if (File.ReadAllText($"/proc/{process.Id}/cmdline").Split('\0').Contains(socket))
+                    process.Kill();
+            }
+        }
     }
 }

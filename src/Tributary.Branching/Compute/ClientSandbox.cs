@@ -11,6 +11,17 @@ internal static class ClientSandbox
     /// <summary>Where the program finds a folder that it reads.</summary>
     public const string InputDirectory = "/dump";
 
+    /// <summary>Whether the program is there and is one by itself: a script would need a shell, which is not in the sandbox.</summary>
+    public static bool CanRun(string program)
+    {
+        if (!File.Exists(program))
+            return false;
+        using var file = File.OpenRead(program);
+        Span<byte> mark = stackalloc byte[4];
+        // The ELF specification, e_ident.
+        return file.ReadAtLeast(mark, mark.Length, throwOnEndOfStream: false) == mark.Length && mark.SequenceEqual("\u007fELF"u8);
+    }
+
     /// <param name="installation">Whose program it is.</param>
     /// <param name="program">Its name, for example <c>psql</c>.</param>
     /// <param name="socketDirectory">The server's; it is <see cref="Sandbox.SocketDirectory"/> for the program. Null for none.</param>
