@@ -29,7 +29,8 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
 
     static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(500);
 
-    readonly SemaphoreSlim _one = new(1, 1);
+    /// <summary>1 while one is at work.</summary>
+    int _atWork;
 
     public async Task<BranchResult<ImportReport>> RunAsync(ImportRequest request, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
     {
@@ -40,7 +41,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
         var database = request.Database ?? main.Database;
         if (database.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(database) > IdentifierBytesMax || database.Contains('\0', StringComparison.Ordinal))
             return new BranchError(BranchErrorKind.InvalidRequest, $"A database's name has 1 to {IdentifierBytesMax} bytes.");
-        if (!await _one.WaitAsync(TimeSpan.Zero, cancellationToken))
+        if (Interlocked.Exchange(ref _atWork, 1) == 1)
             return new BranchError(BranchErrorKind.NotReady, "Another import is at work. Wait for its end.");
         try
         {
@@ -56,7 +57,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
         }
         finally
         {
-            _one.Release();
+            Volatile.Write(ref _atWork, 0);
         }
     }
 
@@ -163,7 +164,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
             : error with { Kind = BranchErrorKind.InvalidRequest, Message = $"{error.Message} Main is as it was.{(roleIsMissing ? " --create-roles makes the roles that the dump names." : "")}" };
     }
 
-    async Task<IReadOnlyList<string>> CreateRolesAsync(NpgsqlConnection connection, DumpFile dump, CancellationToken cancellationToken)
+    static async Task<IReadOnlyList<string>> CreateRolesAsync(NpgsqlConnection connection, DumpFile dump, CancellationToken cancellationToken)
     {
         IReadOnlySet<string> named;
         if (dump.Format == DumpFormat.Plain)

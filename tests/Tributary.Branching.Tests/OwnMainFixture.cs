@@ -33,8 +33,8 @@ public sealed class OwnMainFixture : IAsyncLifetime
         var shop = await TestServers.SharedAsync();
         var database = new NpgsqlConnectionStringBuilder(await shop.NewDatabaseAsync("shop")).Database!;
         await ExecuteAsync(shop.ConnectionString(database), """
-            DO $$ BEGIN CREATE ROLE shop_owner; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
-            DO $$ BEGIN CREATE ROLE "Shop Reader"; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
+            DO $$ BEGIN CREATE ROLE shop_owner; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+            DO $$ BEGIN CREATE ROLE "Shop Reader"; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
             CREATE TABLE orders (id int PRIMARY KEY, note text);
             INSERT INTO orders SELECT i, 'GRANT ALL ON x TO nobody_at_all;' FROM generate_series(1, 2000) i;
             CREATE VIEW notes AS SELECT note FROM orders;
@@ -63,6 +63,9 @@ public sealed class OwnMainFixture : IAsyncLifetime
 
     public async Task StopAsync()
     {
+        // One that could not be started has said why.
+        if (Manager is null)
+            return;
         await _stop.CancelAsync();
         try
         {

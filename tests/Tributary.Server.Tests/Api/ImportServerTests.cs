@@ -21,9 +21,9 @@ public sealed class ImportServerTests
         await File.WriteAllTextAsync(file, Dump, Production.Token);
 
         var imported = await server.Client.ImportAsync(new BranchImportRequest(file), step => phases.Add(step.Phase), Production.Token);
+        var made = (await server.Client.CreateBranchAsync(new BranchCreateRequest { Name = "imported" }, Production.Token)).Value!;
         var again = await server.Client.ImportAsync(new BranchImportRequest(file), static _ => { }, Production.Token);
         var relative = await server.Client.ImportAsync(new BranchImportRequest("orders.sql"), static _ => { }, Production.Token);
-        var made = (await server.Client.CreateBranchAsync(new BranchCreateRequest { Name = "imported" }, Production.Token)).Value!;
         var status = (await server.Client.GetStatusAsync(Production.Token)).Value!;
         var doctor = (await server.Client.GetDoctorAsync(Production.Token)).Value!;
 
@@ -52,9 +52,10 @@ public sealed class ImportServerTests
 
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => server.Client.ImportAsync(new BranchImportRequest(file), _ => leave.Cancel(), leave.Token));
 
-        await File.WriteAllTextAsync(file, Dump, Production.Token);
+        var quick = Path.Combine(Path.GetDirectoryName(file)!, "quick.sql");
+        await File.WriteAllTextAsync(quick, Dump, Production.Token);
         ApiResult<BranchImportResponse> next = default;
-        await Production.UntilAsync(async () => (next = await server.Client.ImportAsync(new BranchImportRequest(file), static _ => { }, Production.Token)).Problem?.Code != ProblemCodes.BranchingNotReady, "the first import's end");
+        await Production.UntilAsync(async () => (next = await server.Client.ImportAsync(new BranchImportRequest(quick), static _ => { }, Production.Token)).Problem?.Code != ProblemCodes.BranchingNotReady, "the first import's end");
         Assert.True(next.Succeeded, next.Problem?.Detail);
     }
 
