@@ -74,7 +74,7 @@ public sealed class BranchManager : IAsyncDisposable
             if (pool.Warning is { } warning)
                 Log.PoolWarning(logger, warning);
             catalog.Attach(new CatalogRecords(pool.Driver.PathOf(CatalogRecords.Folder), logger));
-            var read = await SourceMemory.ReadAsync(options, catalog, logger, cancellationToken);
+            var read = await SourceMemory.ReadAsync(options, catalog, pool.Driver.PathOf(MainKeeper.Volume), logger, cancellationToken);
             if (read.Value is not { } facts)
                 throw new BranchingException(read.Error!);
             var manager = new BranchManager(options, facts, pool, catalog, BranchPasswords.Open(Path.Combine(options.StateDirectory, KeyFile)), time, logger);
@@ -134,6 +134,16 @@ public sealed class BranchManager : IAsyncDisposable
 
     /// <summary>Brings back the branch of this name that was deleted last, under another name when one is given.</summary>
     public BranchResult<Branch> Restore(BranchName name, BranchName? newName) => _remover.Restore(name, newName);
+
+    /// <summary>Restores a dump into a main that follows nothing, and makes a seed of it.</summary>
+    /// <param name="onProgress">Called now and then while it goes on.</param>
+    public async Task<BranchResult<ImportReport>> ImportAsync(ImportRequest request, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    {
+        if (_main.Import is not { } import)
+            return new BranchError(BranchErrorKind.InvalidRequest, "Main follows production, so its data comes from there alone. A server with branching.following: none, on a state folder of its own, takes imports.");
+        return _main.WhyNoNow() is { } why ? new BranchError(BranchErrorKind.NotReady, why)
+            : await import.RunAsync(request, onProgress, cancellationToken);
+    }
 
     /// <summary>Wakes the branch when it sleeps and counts a connection on it until the lease is disposed.</summary>
     public async Task<BranchResult<ComputeLease>> ConnectAsync(BranchName name, CancellationToken cancellationToken)

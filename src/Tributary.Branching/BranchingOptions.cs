@@ -8,8 +8,25 @@ public sealed record BranchingOptions
     /// <summary>The folder for the pool's image, the catalog and the key; made when it is missing.</summary>
     public required string StateDirectory { get; init; }
 
-    /// <summary>Production. Its role needs REPLICATION, and <c>pg_read_all_settings</c> is enough beside it.</summary>
-    public required PostgresUrl Source { get; init; }
+    /// <summary>How main comes to its data. Default <see cref="FollowingMode.Physical"/>.</summary>
+    public FollowingMode Following { get; init; }
+
+    /// <summary>
+    /// Production; null when main follows nothing. Its role needs REPLICATION, and <c>pg_read_all_settings</c> is enough beside it.
+    /// </summary>
+    public PostgresUrl? Source { get; init; }
+
+    /// <summary>
+    /// The database of a main that follows nothing: it is made empty, and dumps are imported into it unless they name another. Default
+    /// <c>app</c>.
+    /// </summary>
+    public string OwnDatabase { get; init; } = "app";
+
+    /// <summary>
+    /// The major version of a main that follows nothing; it never changes. Null, the default, is the newest that the machine's packages have
+    /// installed when main is made.
+    /// </summary>
+    public int? OwnMajor { get; init; }
 
     /// <summary>
     /// <c>btrfs</c>, <c>xfs</c>, <c>zfs</c>, <c>copy</c>, or <c>auto</c>: btrfs where it can be mounted, else xfs where the pool's folder is on one with
@@ -131,4 +148,13 @@ public sealed record BranchingOptions
 
     /// <summary>The role that a branch's connection string names: it may do everything inside the branch. Default <c>branch_owner</c>.</summary>
     public string OwnerRole { get; init; } = "branch_owner";
+
+    /// <summary>The database that a branch's connection string names.</summary>
+    public string Database => Following == FollowingMode.None ? OwnDatabase : Production.Database;
+
+    /// <summary>How many spares are kept: a main that is no standby has none, since a clone of it is its present already.</summary>
+    public int SparesWanted => Following == FollowingMode.Physical ? SparesKept : 0;
+
+    /// <exception cref="InvalidOperationException">Main follows nothing, so nothing may ask.</exception>
+    internal PostgresUrl Production => Source ?? throw new InvalidOperationException("Branching without a source has no production to ask.");
 }

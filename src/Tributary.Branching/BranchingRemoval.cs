@@ -30,9 +30,9 @@ public static class BranchingRemoval
         // Step 1: the slot.
         try
         {
-            if (!MadeSlot(options))
+            if (options.Following == FollowingMode.None || !MadeSlot(options))
                 return new SlotRemoval(false);
-            await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Timeout=10;Pooling=false").EnableTransportSecurity().Build();
+            await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Timeout=10;Pooling=false").EnableTransportSecurity().Build();
             await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1");
             command.Parameters.AddWithValue(options.SlotName);
             await using var dropped = await command.ExecuteReaderAsync(cancellationToken);
@@ -44,12 +44,12 @@ public static class BranchingRemoval
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.ObjectInUse)
         {
-            return new BranchError(BranchErrorKind.SourceUnsuitable, $"The slot '{options.SlotName}' on {options.Source} is in use: a standby still reads it. Stop that first.");
+            return new BranchError(BranchErrorKind.SourceUnsuitable, $"The slot '{options.SlotName}' on {options.Production} is in use: a standby still reads it. Stop that first.");
         }
         catch (Exception exception) when (exception is NpgsqlException or IOException or TimeoutException)
         {
             var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
-            return new BranchError(BranchErrorKind.SourceUnsuitable, $"Cannot drop the slot '{options.SlotName}' on {options.Source}: {reason}");
+            return new BranchError(BranchErrorKind.SourceUnsuitable, $"Cannot drop the slot '{options.SlotName}' on {options.Production}: {reason}");
         }
     }
 

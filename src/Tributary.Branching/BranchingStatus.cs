@@ -3,13 +3,14 @@ using Tributary.Postgres;
 namespace Tributary.Branching;
 
 /// <summary>The state of main, the pool and the seeds at one moment.</summary>
+/// <param name="Following">Where main has its data from.</param>
 /// <param name="Phase">What branching does now, or why it cannot go on.</param>
 /// <param name="Driver">The storage driver in use.</param>
-/// <param name="MainLsn">Where main has replayed production's log to; null before the base backup has ended.</param>
+/// <param name="MainLsn">Where main has replayed production's log to, or where its own ends; null before there is a main.</param>
 /// <param name="BaseBackupPercent">Progress of the base backup while it runs.</param>
 /// <param name="Seeds">Newest first.</param>
 public sealed record BranchingStatus(
-    BranchingPhase Phase, string Driver, Lsn? MainLsn, double? BaseBackupPercent, IReadOnlyList<SeedStatus> Seeds, int Branches, int Running, string? LastError)
+    FollowingMode Following, BranchingPhase Phase, string Driver, Lsn? MainLsn, double? BaseBackupPercent, IReadOnlyList<SeedStatus> Seeds, int Branches, int Running, string? LastError)
 {
     /// <summary>Spares that can be promoted now.</summary>
     public int SparesReady { get; init; }
@@ -24,6 +25,9 @@ public enum BranchingPhase
     BaseBackup,
     CatchingUp,
     Following,
+
+    /// <summary>Main runs and follows nothing.</summary>
+    Serving,
     Failed,
 }
 

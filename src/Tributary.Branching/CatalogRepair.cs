@@ -85,7 +85,7 @@ public static class CatalogRepair
         var unfinished = file + ".unfinished";
         foreach (var suffix in CatalogSuffixes)
             File.Delete(unfinished + suffix);
-        BranchCatalog.Write(unfinished, taken with { Facts = new FactsRow(FactsOf(contents, storage, leftOut), sequence) });
+        BranchCatalog.Write(unfinished, taken with { Facts = new FactsRow(FactsOf(options, contents, storage, leftOut), sequence) });
 
         // Step 5: volumes without a record.
         var kept = await KeepAsync(storage, taken, cancellationToken);
@@ -137,10 +137,13 @@ public static class CatalogRepair
     }
 
     // Without its facts main may be a half copy, so production is copied anew over it, with the slot that the copy before had.
-    static IReadOnlyDictionary<string, string> FactsOf(CatalogContents contents, IStorageDriver storage, List<LeftOut> leftOut)
+    static IReadOnlyDictionary<string, string> FactsOf(BranchingOptions options, CatalogContents contents, IStorageDriver storage, List<LeftOut> leftOut)
     {
         if (contents.Facts.Facts.ContainsKey(MainKeeper.MainFact) || !Directory.Exists(storage.PathOf(MainKeeper.Volume)))
             return contents.Facts.Facts;
+        // A main that follows nothing has the only copy of its data, so it is never made anew over what is there.
+        if (options.Following == FollowingMode.None)
+            return new Dictionary<string, string>(contents.Facts.Facts) { [MainKeeper.MainFact] = MainKeeper.Following };
         leftOut.Add(new LeftOut("main", "no record says how far it came; the next start copies production anew, and branches are not touched by that"));
         return new Dictionary<string, string>(contents.Facts.Facts) { [MainKeeper.MainFact] = MainKeeper.Copying };
     }

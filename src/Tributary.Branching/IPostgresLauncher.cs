@@ -48,7 +48,7 @@ public sealed record LaunchSpec(string Name, string DataDirectory, IReadOnlyList
     /// <summary>The name of every server's socket file: libpq looks for it in the folder that is given as host, for port 5432.</summary>
     public const string SocketFile = ".s.PGSQL.5432";
 
-    /// <summary>Whether the server runs without network, in namespaces of its own. Only main, which must reach production, does not.</summary>
+    /// <summary>Whether the server runs without network, in namespaces of its own. Only a main that must reach production does not.</summary>
     public bool Sandboxed { get; init; } = true;
 
     /// <summary>What it may take of the machine. Null leaves it where Tributary itself is, uncounted and unbounded.</summary>

@@ -61,6 +61,18 @@ internal static partial class Log
     [LoggerMessage(2018, LogLevel.Error, "No base image could be made; branches of the past go on from the one before.")]
     public static partial void BaseFailed(ILogger logger, Exception exception);
 
+    [LoggerMessage(2060, LogLevel.Information, "Main is made: an empty PostgreSQL {Major} of its own.")]
+    public static partial void MainMade(ILogger logger, int major);
+
+    [LoggerMessage(2061, LogLevel.Information, "Main runs; it is a PostgreSQL {Major} of its own and follows nothing.")]
+    public static partial void MainServes(ILogger logger, int major);
+
+    [LoggerMessage(2062, LogLevel.Information, "The import of {File} into the database {Database} begins.")]
+    public static partial void ImportBegins(ILogger logger, string file, string database);
+
+    [LoggerMessage(2063, LogLevel.Information, "The database {Database} is imported: {Bytes} bytes in {ElapsedMs} ms.")]
+    public static partial void Imported(ILogger logger, string database, long bytes, double elapsedMs);
+
     [LoggerMessage(2020, LogLevel.Information, "Branch {Branch} is created from {Origin} in {ElapsedMs} ms.")]
     public static partial void BranchCreated(ILogger logger, string branch, string origin, double elapsedMs);
 

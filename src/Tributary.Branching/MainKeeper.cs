@@ -11,49 +11,45 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching;
 
 /// <summary>
-/// Keeps main at production's heels and a fresh seed at hand.
+/// Keeps main at its source's heels and a fresh seed at hand.
 /// <list type="number">
-/// <item>Copy production once, by a base backup; a copy that a crash interrupted is thrown away and begun anew.</item>
-/// <item>Start main as a standby.</item>
-/// <item>Whenever main has moved and the newest seed is old enough, make a seed; keep spares ready for branches as of now, and an archive for
-/// those of the past.</item>
+/// <item>Make main once: a copy of production by a base backup, or an empty cluster; one that a crash interrupted is thrown away and begun anew.</item>
+/// <item>Start it.</item>
+/// <item>Whenever main has moved and the newest seed is old enough, make a seed; of a standby keep spares ready for branches as of now, and an
+/// archive for those of the past.</item>
 /// <item>When production's log can never reach main again, begin anew with the copy.</item>
 /// </list>
 /// </summary>
 internal sealed class MainKeeper : IAsyncDisposable
 {
-    public const string Volume = PhysicalFollower.Volume;
+    public const string Volume = MainServer.Volume;
 
     internal const string MainFact = "main";
     internal const string Copying = "copying";
-    const string Following = "following";
+    internal const string Following = "following";
 
     static readonly TimeSpan RetryPauseMax = TimeSpan.FromMinutes(1);
 
     readonly BranchingOptions _options;
-    readonly IStorageDriver _storage;
     readonly BranchCatalog _catalog;
-    readonly BaseBackup _backup;
-    readonly PhysicalFollower _follower;
-    readonly SeedMaker _seedMaker;
+    readonly IMain _main;
+    readonly MainSeeds _seeds;
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly SeedShelf _shelf;
     readonly SpareKeeper _spares;
     readonly ArchiveKeeper _archive;
-    readonly FollowWatch _watch;
     BranchingPhase _phase = BranchingPhase.Starting;
     double? _percent;
     MainPosition? _position;
     string? _lastError;
 
     MainKeeper(
-        BranchingOptions options, IStorageDriver storage, BranchCatalog catalog, BaseBackup backup, PhysicalFollower follower, SeedMaker seedMaker,
-        SeedShelf shelf, SpareKeeper spares, ArchiveKeeper archive, NowCuts cuts, PastCuts past, TimeProvider time, ILogger logger)
+        BranchingOptions options, BranchCatalog catalog, IMain main, MainSeeds seeds, SeedShelf shelf, SpareKeeper spares, ArchiveKeeper archive,
+        NowCuts cuts, PastCuts past, MainImport? import, TimeProvider time, ILogger logger)
     {
-        (_options, _storage, _catalog, _backup, _follower, _seedMaker, _time, _logger) = (options, storage, catalog, backup, follower, seedMaker, time, logger);
-        (_shelf, _spares, _archive, Cuts, Past) = (shelf, spares, archive, cuts, past);
-        _watch = new FollowWatch(options, follower.IsReceivingAsync, follower.LastLogLines, time, logger);
+        (_options, _catalog, _main, _seeds, _time, _logger) = (options, catalog, main, seeds, time, logger);
+        (_shelf, _spares, _archive, Cuts, Past, Import) = (shelf, spares, archive, cuts, past, import);
     }
 
     /// <summary>What branches as of now are made of.</summary>
@@ -61,6 +57,9 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     /// <summary>What branches of the past are made of.</summary>
     public PastCuts Past { get; }
+
+    /// <summary>What dumps come into main by; null when main follows production.</summary>
+    public MainImport? Import { get; }
 
     /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
     public static MainKeeper Compose(
@@ -71,45 +70,52 @@ internal sealed class MainKeeper : IAsyncDisposable
         Directory.CreateDirectory(runDirectory);
         var installation = PostgresInstallation.Find(facts.Major);
         launcher = new PostgresLauncher(installation, runDirectory, ControlGroups.Open(options.StateDirectory, ControlGroups.MachineRoot, logger), time, logger);
-        var backup = new BaseBackup(installation, options);
-        var follower = new PhysicalFollower(options, facts, pool.Driver, launcher, backup, runDirectory, time, logger);
+        var server = new MainServer(options, facts.Superuser, pool.Driver, launcher, runDirectory, time, logger);
+        var own = options.Following == FollowingMode.None ? new OwnMain(installation, options, pool.Driver, server, time, logger) : null;
+        IMain main = own ?? (IMain)new PhysicalFollower(options, facts, pool.Driver, new BaseBackup(installation, options), server, time, logger);
+        var socketFile = Path.Combine(server.SocketDirectory, LaunchSpec.SocketFile);
         var seedMaker = new SeedMaker(options, facts, pool.Driver, launcher, time, logger);
         var shelf = new SeedShelf(options, pool.Driver, catalog, isBirth, time, logger);
+        var seeds = new MainSeeds(main, shelf, seedMaker);
         var spareMaker = new SpareMaker(
-            options, facts, pool.Driver, launcher, runDirectory, follower.SocketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
+            options, facts, pool.Driver, launcher, runDirectory, socketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
             BranchComputes.LimitsOf(options), time);
-        var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, follower.CloneAsync, time, logger);
-        var cuts = new NowCuts(options, new SourcePosition(options, time), shelf, seedMaker, spares, follower.CloneAsync, follower.WaitForAsync, time, logger);
+        var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, main.CloneAsync, time, logger);
+        var cuts = new NowCuts(options, main, shelf, seedMaker, seeds, spares, time, logger);
         var archive = new ArchiveKeeper(
             options, pool.Driver,
-            new LogArchive(installation, pool.Driver, Path.GetDirectoryName(follower.SocketFile)!, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
+            new LogArchive(installation, pool.Driver, server.SocketDirectory, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
             new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
-            follower.PositionAsync, follower.CloneAsync, time, logger);
-        var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), follower.PositionAsync, time);
-        return new MainKeeper(options, pool.Driver, catalog, backup, follower, seedMaker, shelf, spares, archive, cuts, past, time, logger);
+            main.PositionAsync, main.CloneAsync, time, logger);
+        var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main.PositionAsync, time);
+        var import = own is null ? null : new MainImport(own, seeds, time, logger);
+        return new MainKeeper(options, catalog, main, seeds, shelf, spares, archive, cuts, past, import, time, logger);
     }
 
     public BranchingStatus Describe(string driver, int branches, int running)
     {
-        return new BranchingStatus(_phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _spares.LastError) { SparesReady = _spares.Ready, PastSince = _archive.Oldest?.DataTime };
+        return new BranchingStatus(_options.Following, _phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _spares.LastError) { SparesReady = _spares.Ready, PastSince = _archive.Oldest?.DataTime };
     }
 
     /// <summary>What to tell somebody who wants a branch while there is no seed.</summary>
     public string WhyNoSeed() => _phase switch
     {
         BranchingPhase.BaseBackup => $"Production is still being copied ({_percent ?? 0:0} %); try again when `tributary status` shows a seed.",
-        BranchingPhase.Failed => $"Main does not follow production: {_lastError}",
+        BranchingPhase.Failed => WhyFailed(),
         _ => "The first seed is being made; try again in a few seconds.",
     };
 
-    /// <summary>What to tell somebody who wants a branch as of now while main does not follow; null when it does.</summary>
+    /// <summary>What to tell somebody who wants a branch as of now while main does not serve for it; null when it does.</summary>
     public string? WhyNoNow() => _phase switch
     {
-        BranchingPhase.Following => null,
-        BranchingPhase.Failed => $"Main does not follow production: {_lastError}",
+        BranchingPhase.Following or BranchingPhase.Serving => null,
+        BranchingPhase.Failed => WhyFailed(),
         BranchingPhase.BaseBackup => WhyNoSeed(),
+        _ when _options.Following == FollowingMode.None => "Main is being started; try again in a few seconds, or take the newest seed: tributary branch create --from-seed",
         _ => "Main is catching up with production; try again in a few seconds, or take the newest seed: tributary branch create --from-seed",
     };
+
+    string WhyFailed() => _options.Following == FollowingMode.None ? $"Main does not run: {_lastError}" : $"Main does not follow production: {_lastError}";
 
     /// <summary>Holds the newest seed against removal until disposed; null when there is none.</summary>
     public SeedUse? UseNewestSeed() => _shelf.UseNewest();
@@ -135,9 +141,9 @@ internal sealed class MainKeeper : IAsyncDisposable
 
             // Step 3: make seeds and spares, keep the archive.
             using var round = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            var watching = _watch.RunAsync(round.Token);
+            var watching = _main.WatchAsync(round.Token);
             var keeping = Task.WhenAll(
-                _follower.RunAsync(round.Token), SeedLoopAsync(round.Token), _spares.RunAsync(round.Token), _archive.RunAsync(round.Token));
+                _main.RunAsync(round.Token), SeedLoopAsync(round.Token), _spares.RunAsync(round.Token), _archive.RunAsync(round.Token));
             await Task.WhenAny(watching, keeping);
             await round.CancelAsync();
             try
@@ -161,7 +167,7 @@ internal sealed class MainKeeper : IAsyncDisposable
         _lastError = $"Main is copied anew, since {why}.";
         _position = null;
         await _spares.ClearAsync();
-        await _follower.StopAsync();
+        await _main.StopAsync();
         await _archive.ClearAsync(cancellationToken);
         await _shelf.RetireAsync(cancellationToken);
         _catalog.SetFact(MainFact, Copying);
@@ -174,13 +180,12 @@ internal sealed class MainKeeper : IAsyncDisposable
         {
             try
             {
-                // Step 1: copy production once.
-                await EnsureCopiedAsync(cancellationToken);
+                // Step 1: make main once.
+                await EnsureMadeAsync(cancellationToken);
 
                 // Step 2: start main.
-                _phase = BranchingPhase.CatchingUp;
-                await _follower.StartAsync(cancellationToken);
-                Log.MainFollows(_logger, _options.Source.ToString());
+                _phase = _options.Following == FollowingMode.None ? BranchingPhase.Starting : BranchingPhase.CatchingUp;
+                await _main.StartAsync(cancellationToken);
                 return;
             }
             catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or BranchingException or IOException)
@@ -198,27 +203,19 @@ internal sealed class MainKeeper : IAsyncDisposable
     {
         await Cuts.DisposeAsync();
         await _spares.DisposeAsync();
-        await _follower.DisposeAsync();
+        await _main.DisposeAsync();
+        _seeds.Dispose();
     }
 
-    async Task EnsureCopiedAsync(CancellationToken cancellationToken)
+    async Task EnsureMadeAsync(CancellationToken cancellationToken)
     {
         var state = _catalog.Fact(MainFact);
         if (state == Following)
             return;
-        if (state == Copying)
-            await _backup.DropSlotAsync(cancellationToken);
-        else if (await _backup.HasSlotAsync(cancellationToken))
-        {
-            throw new BranchingException(new BranchError(BranchErrorKind.SourceUnsuitable,
-                $"Production already has a replication slot '{_options.SlotName}', which this state folder did not make. If nothing uses it, run there: SELECT pg_drop_replication_slot('{_options.SlotName}'); else set branching.slot to another name."));
-        }
-
-        _phase = BranchingPhase.BaseBackup;
-        _catalog.SetFact(MainFact, Copying);
-        Log.BaseBackupBegins(_logger, _options.Source.ToString());
-        await _storage.CreateAsync(Volume, cancellationToken);
-        await _backup.TakeAsync(_storage.PathOf(Volume), percent => _percent = percent, cancellationToken);
+        if (_options.Following == FollowingMode.Physical)
+            _phase = BranchingPhase.BaseBackup;
+        // What refuses the first try has made nothing, so it is no repetition that comes after it.
+        await _main.MakeAsync(state == Copying, () => _catalog.SetFact(MainFact, Copying), percent => _percent = percent, cancellationToken);
         _percent = null;
         _catalog.SetFact(MainFact, Following);
     }
@@ -229,10 +226,10 @@ internal sealed class MainKeeper : IAsyncDisposable
         {
             try
             {
-                _position = await _follower.PositionAsync(cancellationToken);
-                _phase = BranchingPhase.Following;
+                _position = await _main.PositionAsync(cancellationToken);
+                _phase = _options.Following == FollowingMode.None ? BranchingPhase.Serving : BranchingPhase.Following;
                 if (_shelf.Newest is not { } newest || (_position.Lsn > newest.Lsn && _time.GetUtcNow() - newest.DataTime >= _options.SeedInterval))
-                    await MakeSeedAsync(_position, cancellationToken);
+                    await _seeds.AtLeastAsync(_position.Lsn, _position.DataTime, cancellationToken);
                 _lastError = null;
             }
             catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or IOException)
@@ -244,11 +241,5 @@ internal sealed class MainKeeper : IAsyncDisposable
 
             await Task.Delay(TimeSpan.FromSeconds(1), _time, cancellationToken);
         }
-    }
-
-    async Task MakeSeedAsync(MainPosition position, CancellationToken cancellationToken)
-    {
-        var seed = await _seedMaker.MakeAsync(_shelf.NextId(), position.DataTime, position.Lsn, _follower.CloneAsync, cancellationToken);
-        await _shelf.AddAsync(seed, cancellationToken);
     }
 }

@@ -9,16 +9,15 @@ namespace Tributary.Branching;
 /// <summary>
 /// Cuts the present: what a branch as of now is made of holds every transaction that production acknowledged before the request.
 /// <list type="number">
-/// <item>Ask production for its position. A seed that is at least there is a cut already.</item>
+/// <item>Ask production, or whatever main's source is, for its position. A seed that is at least there is a cut already.</item>
 /// <item>Take a spare and wait until it has replayed that position; requests that arrive meanwhile join.</item>
 /// <item>Promote and defuse the spare. From here on nobody joins.</item>
 /// <item>One request gets the spare itself. Of several, the spare is stopped and becomes the newest seed, which all of them clone.</item>
 /// </list>
-/// Without spares the cut is a new seed, which costs a recovery.
+/// Without spares the cut is a new seed, which costs a recovery. A main that follows nothing needs none: a clone of it is its present.
 /// </summary>
 internal sealed class NowCuts(
-    BranchingOptions options, SourcePosition source, SeedShelf shelf, SeedMaker seeds, SpareKeeper spares, Func<string, CancellationToken, Task> cloneMain,
-    Func<Lsn, CancellationToken, Task<bool>> waitForMain, TimeProvider time, ILogger logger) : IAsyncDisposable
+    BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, MainSeeds mainSeeds, SpareKeeper spares, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>An asynchronous commit is flushed within three times wal_writer_delay, which is 200 ms unless production sets it.</summary>
     static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
@@ -66,9 +65,8 @@ internal sealed class NowCuts(
         Task[] running;
         lock (_lock)
             running = [.. _running];
-        await Task.WhenAll(running);
         // The source of the token stays: a request that comes while the server stops still asks it.
-        await source.DisposeAsync();
+        await Task.WhenAll(running);
     }
 
     /// <summary>Does in the background what is left to do for a spare that a branch has got.</summary>
@@ -135,7 +133,7 @@ internal sealed class NowCuts(
         var (seen, moment) = await AskAsync(group, cancellationToken);
         if (shelf.Newest is { } newest && newest.Lsn >= moment.Lsn && CloseIf(group, seen))
             return Shared(newest, moment);
-        if (options.SparesKept == 0)
+        if (options.SparesWanted == 0)
             return await ColdAsync(group, cancellationToken);
 
         // Step 2: a spare at that position, for all who have come until then.
@@ -183,11 +181,9 @@ internal sealed class NowCuts(
     {
         Close(group);
         var (_, moment) = await AskAsync(group, cancellationToken);
-        if (!await waitForMain(moment.Lsn, cancellationToken))
+        if (!await main.WaitForAsync(moment.Lsn, cancellationToken))
             return new BranchError(BranchErrorKind.NotReady, $"Main did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far it is.");
-        var seed = await seeds.MakeAsync(shelf.NextId(), moment.At, moment.Lsn, cloneMain, cancellationToken);
-        await shelf.AddAsync(seed, cancellationToken);
-        return Shared(seed, moment);
+        return Shared(await mainSeeds.AtLeastAsync(moment.Lsn, moment.At, cancellationToken), moment);
     }
 
     // What was inserted and belongs to no commit may wait for its flush until the next one; all commits are flushed sooner.
@@ -195,7 +191,7 @@ internal sealed class NowCuts(
     {
         if (await spare.WaitForAsync(moment.Lsn, AsynchronousFlushMax, cancellationToken))
             return true;
-        var flushed = (await source.FlushedAsync(cancellationToken)).Lsn;
+        var flushed = (await main.FlushedAsync(cancellationToken)).Lsn;
         return await spare.WaitForAsync(flushed < moment.Lsn ? flushed : moment.Lsn, options.NowTimeout, cancellationToken);
     }
 
@@ -205,7 +201,7 @@ internal sealed class NowCuts(
         int seen;
         lock (_lock)
             seen = group.Joined;
-        return (seen, await source.InsertedAsync(cancellationToken));
+        return (seen, await main.AcknowledgedAsync(cancellationToken));
     }
 
     static BranchResult<Cut> Shared(SeedStatus seed, MomentOfSource moment) => new Cut(seed, null, seed.Lsn, moment.At);

@@ -25,6 +25,8 @@ internal sealed class PastCuts(
     /// <summary>Makes the volume of a branch's number.</summary>
     public async Task<BranchResult<Cut>> CutAsync(BranchPoint point, long number, CancellationToken cancellationToken)
     {
+        if (options.Following == FollowingMode.None)
+            return new BranchError(BranchErrorKind.InvalidRequest, "Main follows no production (branching.following: none), so there is no log of its past. Its present can be branched, and branches can be forked and reset.");
         if (!archive.IsOn)
             return new BranchError(BranchErrorKind.InvalidRequest, "No log is archived, so only the present and the seeds can be branched. Set branching.wal-retention, with a storage whose clones share their bytes.");
         try

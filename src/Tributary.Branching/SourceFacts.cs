@@ -21,7 +21,7 @@ internal sealed record SourceFacts(string SystemIdentifier, int Major, string Su
     {
         try
         {
-            await using var source = new NpgsqlSlimDataSourceBuilder($"{options.Source.ToNpgsql()};Timeout={FreshConnectTimeoutSeconds};Pooling=false").EnableTransportSecurity().Build();
+            await using var source = new NpgsqlSlimDataSourceBuilder($"{options.Production.ToNpgsql()};Timeout={FreshConnectTimeoutSeconds};Pooling=false").EnableTransportSecurity().Build();
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var facts = await ReadAsync(connection, cancellationToken);
             return await ObstacleAsync(connection, options, cancellationToken) is { } obstacle ? obstacle : facts;
@@ -29,7 +29,7 @@ internal sealed record SourceFacts(string SystemIdentifier, int Major, string Su
         catch (NpgsqlException exception)
         {
             var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
-            return new BranchError(BranchErrorKind.SourceUnsuitable, $"Cannot reach the source {options.Source}: {reason} Check source.url.");
+            return new BranchError(BranchErrorKind.SourceUnsuitable, $"Cannot reach the source {options.Production}: {reason} Check source.url.");
         }
     }
 
@@ -64,7 +64,7 @@ internal sealed record SourceFacts(string SystemIdentifier, int Major, string Su
         await row.ReadAsync(cancellationToken);
         var text = (row.GetBoolean(0), row.GetBoolean(1), row.GetBoolean(2), row.GetBoolean(3)) switch
         {
-            (false, _, _, _) => $"The role {options.Source.User} may not replicate. Run there: ALTER ROLE {SqlQuoting.Identifier(options.Source.User)} REPLICATION;",
+            (false, _, _, _) => $"The role {options.Production.User} may not replicate. Run there: ALTER ROLE {SqlQuoting.Identifier(options.Production.User)} REPLICATION;",
             (_, false, _, _) => "The source has wal_level = minimal. Set wal_level = replica or logical there and restart it.",
             (_, _, false, _) => "The source allows fewer than two WAL senders. Raise max_wal_senders there and restart it.",
             (_, _, _, false) => "All replication slots of the source are in use. Raise max_replication_slots there, or drop a slot that nothing reads.",

@@ -14,7 +14,7 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
 
     readonly SemaphoreSlim _lock = new(1, 1);
     readonly NpgsqlDataSource _source = new NpgsqlSlimDataSourceBuilder(
-        $"{options.Source.ToNpgsql()};Timeout={ConnectTimeoutSeconds};Command Timeout={ConnectTimeoutSeconds};Maximum Pool Size=1;Application Name=tributary_now").EnableTransportSecurity().Build();
+        $"{options.Production.ToNpgsql()};Timeout={ConnectTimeoutSeconds};Command Timeout={ConnectTimeoutSeconds};Maximum Pool Size=1;Application Name=tributary_now").EnableTransportSecurity().Build();
 
     /// <summary>Answers the position, and a moment at which production was not beyond it.</summary>
     /// <exception cref="BranchingException">Production does not answer.</exception>
@@ -46,7 +46,7 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
             var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
             throw new BranchingException(new BranchError(
                 BranchErrorKind.SourceUnsuitable,
-                $"Where the log of {options.Source} ends cannot be learned: {reason} A branch of the newest seed needs no production: tributary branch create --from-seed"));
+                $"Where the log of {options.Production} ends cannot be learned: {reason} A branch of the newest seed needs no production: tributary branch create --from-seed"));
         }
         finally
         {

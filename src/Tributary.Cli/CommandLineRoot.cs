@@ -27,7 +27,7 @@ static class CommandLineRoot
             {
                 BranchCreateCommand.Build(), BranchListCommand.Build(), BranchGetCommand.Build(), BranchDeleteCommand.Build(), BranchConnectCommand.Build(),
                 BranchLogsCommand.Build(), BranchTreeCommand.Build(), BranchSetCommand.Build(), BranchRenameCommand.Build(), BranchProtectCommand.Build(),
-                BranchProtectCommand.BuildUnprotect(), BranchResetCommand.Build(), BranchRestoreCommand.Build(),
+                BranchProtectCommand.BuildUnprotect(), BranchResetCommand.Build(), BranchRestoreCommand.Build(), BranchImportCommand.Build(),
             },
             CostCommand.Build(),
             DestroyCommand.Build(),

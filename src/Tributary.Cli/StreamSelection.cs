@@ -106,7 +106,7 @@ static class StreamSelection
         if (wanted is null && names.Count > 1)
             return (null, Failures.Usage(parse, $"{file} has several streams: {string.Join(", ", names)}", "name one of them"));
         if (configuration.Streams.FirstOrDefault(stream => wanted is null || stream.Name == wanted) is { } selected)
-            return (new SelectedStream(configuration.Source, selected, configuration.Telemetry), ExitCodes.Ok);
+            return (new SelectedStream(configuration.Source!, selected, configuration.Telemetry), ExitCodes.Ok);
         Failures.Write(parse, $"{file} has no stream '{wanted}'", $"its streams are: {string.Join(", ", names)}");
         return (null, ExitCodes.NotFound);
     }

@@ -11,6 +11,8 @@ namespace Tributary.Contracts;
 [JsonSerializable(typeof(BranchUpdateRequest))]
 [JsonSerializable(typeof(BranchResetRequest))]
 [JsonSerializable(typeof(BranchRestoreRequest))]
+[JsonSerializable(typeof(BranchImportRequest))]
+[JsonSerializable(typeof(BranchImportResponse))]
 [JsonSerializable(typeof(BranchResponse))]
 [JsonSerializable(typeof(BranchListResponse))]
 [JsonSerializable(typeof(StatusResponse))]

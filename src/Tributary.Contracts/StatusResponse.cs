@@ -14,7 +14,7 @@ public sealed record StatusResponse
     /// <summary>Resident memory of the server's own process; the Postgres processes that it runs are not in it.</summary>
     public required long ResidentBytes { get; init; }
 
-    /// <summary>Production, without its password; absent when only the API runs.</summary>
+    /// <summary>Production, without its password; absent when main follows nothing and there is no stream.</summary>
     public string? Source { get; init; }
 
     public required string StateDirectory { get; init; }
@@ -45,12 +45,15 @@ public sealed record BranchingStatusResponse
 {
     public required PartState State { get; init; }
 
-    /// <summary>What it does: <c>baseBackup</c>, <c>catchingUp</c>, <c>following</c> …</summary>
+    /// <summary>How main comes to its data: <c>physical</c>, or <c>none</c> for a main that follows no production.</summary>
+    public string? Following { get; init; }
+
+    /// <summary>What it does: <c>baseBackup</c>, <c>catchingUp</c>, <c>following</c>, or <c>serving</c> when main follows nothing …</summary>
     public string? Phase { get; init; }
 
     public string? Driver { get; init; }
 
-    /// <summary>Where main has replayed production's log to.</summary>
+    /// <summary>Where main has replayed production's log to, or where its own ends.</summary>
     public string? MainLsn { get; init; }
 
     public double? BaseBackupPercent { get; init; }

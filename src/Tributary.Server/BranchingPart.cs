@@ -31,10 +31,11 @@ sealed class BranchingPart : IAsyncDisposable
     public async Task<BranchingStatusResponse> StatusAsync(bool measure, CancellationToken cancellationToken)
     {
         var status = Manager.Status;
-        var usage = measure && status.Phase is BranchingPhase.Following or BranchingPhase.CatchingUp ? await Manager.MeasureAsync(cancellationToken) : null;
+        var usage = measure && status.Phase is BranchingPhase.Following or BranchingPhase.CatchingUp or BranchingPhase.Serving ? await Manager.MeasureAsync(cancellationToken) : null;
         return new BranchingStatusResponse
         {
-            State = status.Phase == BranchingPhase.Failed ? PartState.Failed : status.Phase == BranchingPhase.Following ? _loop.State : PartState.Starting,
+            State = status.Phase == BranchingPhase.Failed ? PartState.Failed : status.Phase is BranchingPhase.Following or BranchingPhase.Serving ? _loop.State : PartState.Starting,
+            Following = status.Following == FollowingMode.None ? "none" : "physical",
             Phase = char.ToLowerInvariant(status.Phase.ToString()[0]) + status.Phase.ToString()[1..],
             Driver = status.Driver,
             MainLsn = status.MainLsn?.ToString(),

@@ -12,8 +12,8 @@ public sealed record TributaryConfiguration
     /// <summary>Where all that the server keeps is: pool, catalog, keys, socket, lock.</summary>
     public required string StateDirectory { get; init; }
 
-    /// <summary>Production.</summary>
-    public required PostgresUrl Source { get; init; }
+    /// <summary>Production; null when main follows nothing and there is no stream.</summary>
+    public required PostgresUrl? Source { get; init; }
 
     public IReadOnlyList<StreamConfiguration> Streams { get; init; } = [];
 
@@ -27,7 +27,14 @@ public sealed record TributaryConfiguration
     public TelemetryConfiguration Telemetry { get; init; } = new();
 
     /// <summary>Branches as of now come from a running spare, so that the first one waits for it.</summary>
-    public bool KeepsSpares => Branching is { SparesKept: > 0 };
+    public bool KeepsSpares => Branching is { SparesWanted: > 0 };
+
+    /// <summary>Production, for what is not there without one.</summary>
+    /// <exception cref="InvalidOperationException">There is none.</exception>
+    internal PostgresUrl Production => Source ?? throw new InvalidOperationException("A configuration without a source has neither a stream nor a main that follows.");
+
+    /// <summary>Main is a copy of production.</summary>
+    internal bool FollowsPhysically => Branching is { Following: FollowingMode.Physical };
 
     /// <summary>The state folder has followed production before, or begun to.</summary>
     internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));

@@ -53,6 +53,7 @@ public sealed class UsageTests
     [InlineData("stream check")]
     [InlineData("stream destroy")]
     [InlineData("branch connect")]
+    [InlineData("branch import")]
     [InlineData("cost")]
     public async Task Help_ends_with_examples_of_the_command(string command)
     {
@@ -77,7 +78,7 @@ public sealed class UsageTests
         var suggested = await TributaryProgram.RunAsync("[suggest:17]", "tributary branch ");
 
         Assert.True(read.Succeeded, read.StandardError);
-        Assert.Equal(["connect", "create", "delete", "get", "list", "logs", "protect", "rename", "reset", "restore", "set", "tree", "unprotect"], suggested.StandardOutput.Split('\n').Where(word => word.Length > 0 && !word.StartsWith('-') && word[0] != '/'));
+        Assert.Equal(["connect", "create", "delete", "get", "import", "list", "logs", "protect", "rename", "reset", "restore", "set", "tree", "unprotect"], suggested.StandardOutput.Split('\n').Where(word => word.Length > 0 && !word.StartsWith('-') && word[0] != '/'));
     }
 
     [Fact]

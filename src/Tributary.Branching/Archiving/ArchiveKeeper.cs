@@ -28,8 +28,8 @@ internal sealed class ArchiveKeeper(
 
     DateTimeOffset _nextBase;
 
-    /// <summary>Whether there is an archive: images that share nothing would fill the pool.</summary>
-    public bool IsOn => options.WalRetention > TimeSpan.Zero && storage.ClonesShareBytes;
+    /// <summary>Whether there is an archive: it needs production's log, and images that share nothing would fill the pool.</summary>
+    public bool IsOn => options is { Following: FollowingMode.Physical, WalRetention.Ticks: > 0 } && storage.ClonesShareBytes;
 
     /// <summary>The oldest image, where the window begins; null for none yet.</summary>
     public BaseImage? Oldest => bases.Bases is [var oldest, ..] ? oldest : null;

@@ -37,11 +37,23 @@ internal static class Sandbox
     ];
 
     /// <summary>The arguments of bwrap that run <paramref name="installation"/>'s server on a data directory.</summary>
-    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder)
+    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder) =>
+    [
+        "--as-pid-1", .. Machine(installation),
+        "--bind", dataDirectory, DataDirectory,
+        "--ro-bind", folder.ConfigurationDirectory, ConfigurationDirectory,
+        "--bind", folder.SocketDirectory, SocketDirectory,
+        "--remount-ro", "/",
+        "--chdir", DataDirectory,
+        "--", installation.Program("postgres"), "-D", DataDirectory, .. folder.Arguments(sandboxed: true),
+    ];
+
+    /// <summary>What every sandbox has: namespaces of its own without a network, and the folders that programs are loaded from.</summary>
+    public static IReadOnlyList<string> Machine(PostgresInstallation installation)
     {
         List<string> arguments =
         [
-            "--unshare-user", "--disable-userns", "--unshare-all", "--die-with-parent", "--new-session", "--as-pid-1", "--hostname", "branch",
+            "--unshare-user", "--disable-userns", "--unshare-all", "--die-with-parent", "--new-session", "--hostname", "branch",
             "--cap-drop", "ALL", "--clearenv", "--setenv", "LC_ALL", "C.UTF-8", "--setenv", "PATH", installation.BinDirectory,
         ];
         foreach (var readOnly in ReadOnlyFolders)
@@ -53,12 +65,6 @@ internal static class Sandbox
             "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
             "--proc", "/proc", "--dev", "/dev",
             "--size", TemporaryBytesMax, "--tmpfs", "/tmp", "--size", SharedMemoryBytesMax, "--tmpfs", "/dev/shm",
-            "--bind", dataDirectory, DataDirectory,
-            "--ro-bind", folder.ConfigurationDirectory, ConfigurationDirectory,
-            "--bind", folder.SocketDirectory, SocketDirectory,
-            "--remount-ro", "/",
-            "--chdir", DataDirectory,
-            "--", installation.Program("postgres"), "-D", DataDirectory, .. folder.Arguments(sandboxed: true),
         ]);
         return arguments;
     }

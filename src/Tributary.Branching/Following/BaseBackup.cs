@@ -30,7 +30,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
         ])
         {
             AsPostgresUser = true,
-            Environment = options.Source.ToEnvironment(),
+            Environment = options.Production.ToEnvironment(),
             OnErrorText = text =>
             {
                 if (Percent().Matches(text) is [.., var last] && double.TryParse(last.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out var percent))
@@ -38,33 +38,38 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
             },
         };
         var result = await ChildProcesses.RunAsync(spec, cancellationToken);
-        result.EnsureSucceeded($"The base backup of {options.Source}");
+        result.EnsureSucceeded($"The base backup of {options.Production}");
         MakeStandby(dataDirectory);
     }
 
     /// <summary>Drops the slot that an interrupted base backup of ours has left on production, so that it does not hold the log for ever.</summary>
     public async Task DropSlotAsync(CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
         await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
         command.Parameters.AddWithValue(options.SlotName);
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>Whether production has a slot of our name.</summary>
-    public async Task<bool> HasSlotAsync(CancellationToken cancellationToken)
+    /// <summary>Refuses a production that has a slot of our name already: somebody else's main may follow by it.</summary>
+    /// <exception cref="BranchingException">It has one.</exception>
+    public async Task RefuseForeignSlotAsync(CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Source.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
+        await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
         await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");
         command.Parameters.AddWithValue(options.SlotName);
-        return await command.ExecuteScalarAsync(cancellationToken) is true;
+        if (await command.ExecuteScalarAsync(cancellationToken) is true)
+        {
+            throw new BranchingException(new BranchError(BranchErrorKind.SourceUnsuitable,
+                $"Production already has a replication slot '{options.SlotName}', which this state folder did not make. If nothing uses it, run there: SELECT pg_drop_replication_slot('{options.SlotName}'); else set branching.slot to another name."));
+        }
     }
 
     /// <summary>The lines by which a standby finds production. The password lies in a file beside the configuration, never in the pool.</summary>
     /// <param name="passFile">Where <see cref="WritePassFileAsync"/> writes.</param>
     public IReadOnlyList<string> StandbySettings(string passFile)
     {
-        var source = options.Source;
+        var source = options.Production;
         var connection = string.Join(' ',
         [
             $"host={ConnectionValue(source.Host)}", $"port={source.Port}", $"user={ConnectionValue(source.User)}", $"sslmode={source.SslMode}",
@@ -85,7 +90,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
 
     public async Task WritePassFileAsync(string passFile, CancellationToken cancellationToken)
     {
-        var password = (options.Source.Password ?? "").Replace("\\", "\\\\", StringComparison.Ordinal).Replace(":", "\\:", StringComparison.Ordinal);
+        var password = (options.Production.Password ?? "").Replace("\\", "\\\\", StringComparison.Ordinal).Replace(":", "\\:", StringComparison.Ordinal);
         await using (var file = new FileStream(passFile, new FileStreamOptions
         {
             Mode = FileMode.Create,

@@ -5,7 +5,7 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Seeding;
 
 /// <summary>
-/// Keeps spares ready: makes one whenever fewer than <see cref="BranchingOptions.SparesKept"/> are there, and replaces one that has ended.
+/// Keeps spares ready: makes one whenever fewer than <see cref="BranchingOptions.SparesWanted"/> are there, and replaces one that has ended.
 /// Taking one is immediate when one is ready, else it waits for the one that is being made.
 /// </summary>
 /// <param name="nextNumber">Gives out the number of a branch; none is given twice.</param>
@@ -100,7 +100,7 @@ internal sealed class SpareKeeper(
                 DropEnded();
                 while (_dead.TryDequeue(out var dead))
                     await DiscardAsync(dead);
-                while (Ready < options.SparesKept)
+                while (Ready < options.SparesWanted)
                 {
                     await LetPassAsync(cancellationToken);
                     await MakeAsync(cancellationToken);

@@ -34,7 +34,7 @@ static class DestroyCommand
         if (read.Configuration is not { } configuration)
             return Failures.Report(parse, read.Errors);
         var localOnly = parse.GetValue(LocalOnly);
-        var production = localOnly ? "" : $", and the slots that it has on {configuration.Source}";
+        var production = localOnly || configuration.Source is null ? "" : $", and the slots that it has on {configuration.Source}";
         if (!Directory.Exists(configuration.StateDirectory))
         {
             Failures.Write(parse, $"there is no state folder {configuration.StateDirectory}", "name it with --state or 'state:'");

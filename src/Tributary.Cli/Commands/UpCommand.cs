@@ -107,7 +107,7 @@ static class UpCommand
 
     static void WriteReady(StatusResponse status, string howToStop, TextWriter output)
     {
-        output.WriteLine($"tributary {status.Version} runs; source {status.Source}");
+        output.WriteLine($"tributary {status.Version} runs; {(status.Source is { } source ? $"source {source}" : "main follows no production, and takes dumps: tributary branch import")}");
         if (status.Gateway.Port is { } port)
             output.WriteLine($"branches are reached at {status.Gateway.Host}:{port}; make one: tributary branch create");
         foreach (var stream in status.Streams)

@@ -16,7 +16,7 @@ static class StatusText
             ("gateway", State(gateway.State, gateway.Error) + (gateway.Port is { } port ? $", {gateway.Host}:{port}, {gateway.Connections} connections{(gateway.Tls ? ", TLS" : "")}" : "")),
             ("branching", Branching(branching)),
             ("past", branching.PastSince is { } since ? $"branches --at any moment since {since:yyyy-MM-dd HH:mm:ss}Z" : null),
-            ("spares", branching.State == PartState.Off ? null : $"{branching.SparesReady} ready for branches as of now"),
+            ("spares", branching.State == PartState.Off || branching.Following == "none" ? null : $"{branching.SparesReady} ready for branches as of now"),
             ("seeds", branching.Seeds.Count == 0 ? null : $"{branching.Seeds.Count}, the newest at {branching.Seeds[0].Lsn} of {branching.Seeds[0].DataTime:HH:mm:ss}Z"),
             ("pool", branching.PoolUsedBytes is { } used ? $"{Words.Bytes(used)} of {Words.Bytes(branching.PoolBytesMax ?? 0)}; branches alone {Words.Bytes(branching.BranchesExclusiveBytes ?? 0)}" : null));
         if (status.Streams.Count > 0)
@@ -70,7 +70,7 @@ static class StatusText
 
     static string Branching(BranchingStatusResponse branching) => branching.State == PartState.Off ? "off" : string.Concat(
         State(branching.State, branching.Error),
-        $", {branching.Driver}, {branching.Phase}",
+        $", {branching.Driver}, {(branching.Phase == "serving" ? "main of its own" : branching.Phase)}",
         branching.BaseBackupPercent is { } percent ? $" {percent:0} %" : "",
         branching.MainLsn is { } lsn ? $" at {lsn}" : "",
         $", {branching.Branches} branches, {branching.Running} running");

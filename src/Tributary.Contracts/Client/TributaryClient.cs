@@ -106,6 +106,43 @@ public sealed class TributaryClient : IDisposable
         }
     }
 
+    /// <summary>Restores a dump into a main that follows nothing, and answers what it has become. A caller that leaves takes the import back.</summary>
+    /// <param name="onProgress">Called with each line on the way.</param>
+    public async Task<ApiResult<BranchImportResponse>> ImportAsync(BranchImportRequest request, Action<BranchImportResponse> onProgress, CancellationToken cancellationToken)
+    {
+        using var message = new HttpRequestMessage(HttpMethod.Post, "v1/import") { Content = JsonContent.Create(request, ContractsJson.Default.BranchImportRequest) };
+        try
+        {
+            using var response = await _http.SendAsync(message, HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+            if (!response.IsSuccessStatusCode)
+                return new ApiResult<BranchImportResponse>(null, await response.Content.ReadFromJsonAsync(ContractsJson.Default.ProblemResponse, cancellationToken) ?? NotTributary((int)response.StatusCode));
+            using var lines = new StreamReader(await response.Content.ReadAsStreamAsync(cancellationToken));
+            while (await lines.ReadLineAsync(cancellationToken) is { } line)
+            {
+                var step = JsonSerializer.Deserialize(line, ContractsJson.Default.BranchImportResponse)!;
+                if (step.Problem is { } problem)
+                    return new ApiResult<BranchImportResponse>(null, problem);
+                if (step.Phase == "done")
+                    return new ApiResult<BranchImportResponse>(step, null);
+                onProgress(step);
+            }
+
+            return new ApiResult<BranchImportResponse>(null, Ended);
+        }
+        catch (JsonException)
+        {
+            return new ApiResult<BranchImportResponse>(null, NotTributary(0));
+        }
+        catch (HttpRequestException exception)
+        {
+            return new ApiResult<BranchImportResponse>(null, Unreachable(exception));
+        }
+        catch (IOException)
+        {
+            return new ApiResult<BranchImportResponse>(null, Ended);
+        }
+    }
+
     /// <summary>Lets the server stop as Ctrl-C does; it answers when it has begun to.</summary>
     public Task<ApiResult<StopResponse>> StopAsync(CancellationToken cancellationToken) =>
         SendAsync(HttpMethod.Post, "v1/stop", null, ContractsJson.Default.StopResponse, cancellationToken);
@@ -148,6 +185,9 @@ public sealed class TributaryClient : IDisposable
                 "look at the server's log; 'tributary status' says what it does"));
         }
     }
+
+    ProblemResponse Ended => new(
+        "The server ended", 0, $"the server behind {_socketPath} ended during the import, which is taken back then", ProblemCodes.ServerUnreachable, "start it again, and import again");
 
     ProblemResponse NotTributary(int status) => new(
         "Unexpected answer", status, $"what listens on {_socketPath} does not answer as this version of tributary does", ProblemCodes.ServerUnreachable,

@@ -20,6 +20,12 @@ public sealed record ChildProcessSpec(string Program, IReadOnlyList<string> Argu
     /// <summary>Written to the child's standard input, which is then closed.</summary>
     public string? StandardInput { get; init; }
 
+    /// <summary>
+    /// A file that is its standard input, opened with this process's rights, so that the program may seek in it and its user need not be able to
+    /// open it.
+    /// </summary>
+    public string? InputFile { get; init; }
+
     /// <summary>Called with each piece of standard error as it arrives, for programs that report progress there.</summary>
     public Action<string>? OnErrorText { get; init; }
 

@@ -19,6 +19,8 @@ public static class ChildProcesses
     /// </summary>
     const string Wrapper = """exec >>"$1" 2>&1 </dev/null; shift; while [ "$1" != -- ]; do echo 0 >"$1" || exit 1; shift; done; shift; exec "$@" """;
 
+    const string InputWrapper = """exec <"$1" || exit 1; shift; exec "$@" """;
+
     static readonly BlockingCollection<Action> Forks = new(boundedCapacity: 1024); // A fork takes about a millisecond; 1,024 waiting ones are a second of work.
 
     static ChildProcesses()
@@ -84,6 +86,8 @@ public static class ChildProcesses
         var command = new List<string>();
         if (spec.LogFile is { } log)
             command.AddRange(["/bin/sh", "-c", Wrapper, "sh", log, .. spec.ControlGroupFiles, "--"]);
+        if (spec.InputFile is { } input)
+            command.AddRange(["/bin/sh", "-c", InputWrapper, "sh", input]);
         var dropUser = spec.AsPostgresUser && Environment.IsPrivilegedProcess;
         if (dropUser || spec.ParentDeathSignal is not null)
         {

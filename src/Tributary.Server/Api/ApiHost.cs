@@ -94,6 +94,7 @@ sealed class ApiHost : IAsyncDisposable
         new ServerEndpoints(view, timeProvider).Map(app);
         new BranchLogEndpoint(view, timeProvider).Map(app);
         new BranchLifeEndpoints(view).Map(app);
+        new ImportEndpoint(view).Map(app);
         new BranchEndpoints(view, timeProvider, loggerFactory.CreateLogger<BranchEndpoints>()).Map(app);
         app.MapFallback(static (HttpContext context) => Problems.Result(
             new ProblemResponse("Not found", StatusCodes.Status404NotFound, $"there is no {context.Request.Method} {context.Request.Path}", ProblemCodes.NotFound)));

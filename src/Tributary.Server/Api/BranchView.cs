@@ -15,7 +15,7 @@ static class BranchView
         var host = gateway.Host is null or "0.0.0.0" or "::" ? "127.0.0.1" : gateway.Host;
         var port = gateway.Port ?? 0;
         var user = branching.Options.OwnerRole;
-        var database = branching.Options.Source.Database;
+        var database = branching.Options.Database;
         var url = string.Create(
             CultureInfo.InvariantCulture,
             $"postgresql://{Escape(user)}:{Escape(branching.Manager.PasswordOf(branch))}@{(host.Contains(':') ? $"[{host}]" : host)}:{port}/{Escape(database)}?options=branch%3D{Escape(name)}");

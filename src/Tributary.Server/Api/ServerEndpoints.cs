@@ -27,7 +27,7 @@ sealed class ServerEndpoints(ServerView view, TimeProvider timeProvider)
             ProcessId = Environment.ProcessId,
             UptimeSeconds = (timeProvider.GetUtcNow() - view.StartedAt).TotalSeconds,
             ResidentBytes = Environment.WorkingSet,
-            Source = view.Configuration.Source.ToString(),
+            Source = view.Configuration.Source?.ToString(),
             StateDirectory = view.Configuration.StateDirectory,
             Streams = view.Streams(),
             Branching = view.Branching is { } branching ? await branching.StatusAsync(measure: true, cancellationToken) : new BranchingStatusResponse { State = PartState.Off },

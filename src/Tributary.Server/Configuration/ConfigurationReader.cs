@@ -38,6 +38,16 @@ public sealed class ConfigurationReader
     /// <summary>What the error of a failed start quotes is still in it.</summary>
     const long BranchLogBytesLeast = 1L << 20;
 
+    const string MissingSource =
+        "production's URL is missing; write 'source: { url: postgresql://user@host:5432/database }', set TRIBUTARY_SOURCE_URL, or give --source; branches of imported dumps need none, with 'branching: { following: none }'";
+
+    /// <summary>What this program speaks to and starts.</summary>
+    const int MajorLeast = 13;
+
+    const int MajorMost = 18;
+
+    static readonly string[] OwnMainKeys = ["database", "postgres-version"];
+
     readonly ReadContext _context;
     readonly ScalarReader _scalars;
     readonly ConfigurationOverrides _overrides;
@@ -112,6 +122,9 @@ public sealed class ConfigurationReader
         var source = ReadSource(root);
         var streams = ReadStreams(root, state);
         var branching = root.Has("branching") || _overrides.Branching ? ReadBranching(root.Section("branching", "branching"), state, source) : null;
+        var needsSource = streams.Count > 0 || branching?.Following != FollowingMode.None;
+        if (needsSource && source is null && !root.Has("source") && !HasSourceOverride)
+            _context.Add(root.Here with { Path = "source.url" }, MissingSource);
         // It is read also when it is left out, so that its errors are told.
         if (_overrides.NoBranching)
             branching = null;
@@ -120,7 +133,7 @@ public sealed class ConfigurationReader
         var telemetry = ReadTelemetry(root.Section("telemetry", "telemetry"));
         if (streams.Count == 0 && branching is null && !_context.HasErrors)
             _context.Add(root.Here, "there is nothing to do: add 'streams:' with a target, or 'branching:' (its settings are all optional: 'branching: {}')");
-        return source is null ? null : new TributaryConfiguration
+        return source is null && needsSource ? null : new TributaryConfiguration
         {
             StateDirectory = state,
             Source = source,
@@ -138,12 +151,10 @@ public sealed class ConfigurationReader
         var section = root.Section("source", "source");
         if (Override(_overrides.Source, "--source", "TRIBUTARY_SOURCE_URL", "source.url") is { } over)
             return _scalars.Url(over);
-        if (section.Exists)
-            return _scalars.UrlOrFile(section);
-        if (!root.Has("source"))
-            _context.Add(root.Here with { Path = "source.url" }, "production's URL is missing; write 'source: { url: postgresql://user@host:5432/database }', set TRIBUTARY_SOURCE_URL, or give --source");
-        return null;
+        return section.Exists ? _scalars.UrlOrFile(section) : null;
     }
+
+    bool HasSourceOverride => Override(_overrides.Source, "--source", "TRIBUTARY_SOURCE_URL", "source.url") is not null;
 
     List<StreamConfiguration> ReadStreams(YamlSection root, string state)
     {
@@ -190,10 +201,20 @@ public sealed class ConfigurationReader
 
     BranchingOptions? ReadBranching(YamlSection section, string state, PostgresUrl? source)
     {
-        // The defaults are the record's own; reading them from one keeps them in one place. The URL is never opened when it is missing: that is an error.
-        var defaults = new BranchingOptions { StateDirectory = state, Source = source ?? new PostgresUrl { Host = "", User = "", Database = "" } };
+        // The defaults are the record's own; reading them from one keeps them in one place.
+        var defaults = new BranchingOptions { StateDirectory = state, Source = source };
+        var following = _scalars.OneOf(section.Scalar("following"), ["physical", "none"], "physical") == "none" ? FollowingMode.None : FollowingMode.Physical;
+        foreach (var key in following == FollowingMode.Physical ? OwnMainKeys : [])
+        {
+            if (section.Scalar(key) is { } unused)
+                _context.Add(unused, "this is for a main that follows nothing, with 'following: none'; the one that follows production is as production is");
+        }
+
         return defaults with
         {
+            Following = following,
+            OwnDatabase = _scalars.Matching(section.Scalar("database"), ScalarText.SlotName(), "a database name; use at most 63 lower-case letters, digits and underscores", defaults.OwnDatabase),
+            OwnMajor = section.Scalar("postgres-version") is { } major ? _scalars.Number(major, MajorLeast, MajorMost, MajorMost) : defaults.OwnMajor,
             Driver = _scalars.OneOf(section.Scalar("driver"), ["auto", "btrfs", "xfs", "zfs", "copy"], defaults.Driver),
             PoolPath = section.Scalar("pool")?.Text,
             PoolBytesMax = _scalars.Bytes(section.Scalar("pool-size"), PoolBytesLeast, defaults.PoolBytesMax),

@@ -1,5 +1,7 @@
+using Tributary.Branching;
 using Tributary.Contracts;
 using Tributary.Postgres;
+using Tributary.Postgres.Programs;
 
 namespace Tributary.Server.Diagnosis;
 
@@ -9,21 +11,35 @@ static class SourceChecks
     /// <summary>Asks production and judges what it says.</summary>
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
     {
-        var (facts, failure) = await ProductionReader.ReadAsync(configuration.Source, tryPhysical: configuration.Branching is not null, cancellationToken);
+        if (configuration.Streams.Count == 0 && !configuration.FollowsPhysically)
+            return [.. OwnMain(configuration.Branching)];
+        var (facts, failure) = await ProductionReader.ReadAsync(configuration.Production, tryPhysical: configuration.FollowsPhysically, cancellationToken);
         return facts is null ? [failure!] : Judge(facts, await ProductionReader.ReadMachineAsync(cancellationToken), configuration);
     }
 
     /// <summary>Judges the facts by what is to run; nothing is asked.</summary>
     public static IReadOnlyList<DoctorCheck> Judge(ProductionFacts facts, MachineFacts machine, TributaryConfiguration configuration) =>
     [
-        new DoctorCheck(ProductionReader.CheckName, CheckOutcome.Ok, $"{configuration.Source} answers, PostgreSQL {facts.Version}"),
+        new DoctorCheck(ProductionReader.CheckName, CheckOutcome.Ok, $"{configuration.Production} answers, PostgreSQL {facts.Version}"),
         Primary(facts.IsStandby),
         WalLevel(facts.WalLevel, configuration.Streams.Count > 0),
-        Replication(configuration.Source, facts),
+        Replication(configuration.Production, facts),
         FreeSlots(facts.FreeSlots, configuration, facts.Slots),
         FreeSenders(facts.FreeSenders, configuration),
-        .. configuration.Branching is null ? [] : CopyChecks.Judge(facts, machine, configuration.Source),
+        .. configuration.FollowsPhysically ? CopyChecks.Judge(facts, machine, configuration.Production) : OwnMain(configuration.Branching),
     ];
+
+    // Whoever asks for branches without production is told that none is looked at, and why.
+    static IEnumerable<DoctorCheck> OwnMain(BranchingOptions? branching)
+    {
+        if (branching is null)
+            yield break;
+        const string Name = "main";
+        var majors = PostgresInstallation.FindAll().Select(installation => installation.Major).ToList();
+        yield return branching.OwnMajor is { } wanted && !majors.Contains(wanted)
+            ? new DoctorCheck(Name, CheckOutcome.Failed, $"main is to be PostgreSQL {wanted}, which is not installed here", $"apt-get install postgresql-{wanted}, or name the folder of its programs in TRIBUTARY_POSTGRES_BIN")
+            : new DoctorCheck(Name, CheckOutcome.Ok, "it is a Postgres of its own and follows no production (branching.following: none); what is in it comes by 'tributary branch import'");
+    }
 
     static DoctorCheck Primary(bool isStandby) => isStandby
         ? new DoctorCheck("production is a primary", CheckOutcome.Failed, "the URL leads to a standby", "name the primary")
@@ -44,14 +60,14 @@ static class SourceChecks
     static DoctorCheck FreeSlots(int free, TributaryConfiguration configuration, IReadOnlyCollection<string> existing)
     {
         // A slot that is ours from an earlier run is counted as used already.
-        string[] wanted = [.. configuration.Streams.Select(stream => $"tributary_{stream.Name}"), .. configuration.Branching is { } branching ? [branching.SlotName] : Array.Empty<string>()];
+        string[] wanted = [.. configuration.Streams.Select(stream => $"tributary_{stream.Name}"), .. configuration.FollowsPhysically ? [configuration.Branching!.SlotName] : Array.Empty<string>()];
         var needed = wanted.Except(existing).Count();
         return Free("replication slots", "max_replication_slots", free, needed);
     }
 
     // The base backup takes two connections beside the follower's and the streams'.
     static DoctorCheck FreeSenders(int free, TributaryConfiguration configuration) =>
-        Free("wal senders", "max_wal_senders", free, configuration.Streams.Count + (configuration.Branching is null ? 0 : 2));
+        Free("wal senders", "max_wal_senders", free, configuration.Streams.Count + (configuration.FollowsPhysically ? 2 : 0));
 
     static DoctorCheck Free(string name, string setting, int free, int needed) => free >= needed
         ? new DoctorCheck(name, CheckOutcome.Ok, $"{free} free, {needed} needed")

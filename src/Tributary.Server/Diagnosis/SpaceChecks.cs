@@ -12,10 +12,10 @@ static class SpaceChecks
     /// <summary>What main needs beside production's own bytes: the log that arrives while it is copied, and what branch creation keeps free.</summary>
     const long MarginBytes = 128L << 20;
 
-    /// <summary>Nothing to say without branching, when main is here already, and when production does not tell its size.</summary>
+    /// <summary>Nothing to say without a main that follows production, when main is here already, and when production does not tell its size.</summary>
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
     {
-        if (configuration.Branching is null || configuration.HasCatalog || await ProductionBytesAsync(configuration.Source, cancellationToken) is not { } production)
+        if (!configuration.FollowsPhysically || configuration.HasCatalog || await ProductionBytesAsync(configuration.Production, cancellationToken) is not { } production)
             return [];
         return [Judge(configuration, production, PlaceOf(configuration) is { } place ? MachineChecks.FreeBytes(place) : long.MaxValue)];
     }

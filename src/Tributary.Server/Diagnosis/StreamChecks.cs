@@ -20,7 +20,7 @@ static class StreamChecks
         var checks = new List<DoctorCheck>();
         foreach (var stream in configuration.Streams)
         {
-            var checkedStream = await RunAsync(configuration.Source, stream, cancellationToken);
+            var checkedStream = await RunAsync(configuration.Production, stream, cancellationToken);
             var findings = checkedStream.Findings
                 .Where(finding => finding.Severity != StreamFindingSeverity.Note && (productionServes || finding.Side != StreamSide.Source)).ToList();
             if (findings.TrueForAll(finding => finding.Side != StreamSide.Target))

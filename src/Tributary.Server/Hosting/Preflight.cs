@@ -24,7 +24,7 @@ static class Preflight
         var errors = new List<StreamFindingResponse>();
         foreach (var stream in configuration.Streams)
         {
-            var findings = (await StreamChecks.RunAsync(configuration.Source, stream, cancellationToken)).Findings;
+            var findings = (await StreamChecks.RunAsync(configuration.Production, stream, cancellationToken)).Findings;
             errors.AddRange(findings.Where(finding => finding.Severity == StreamFindingSeverity.Error));
             foreach (var warning in findings.Where(finding => finding.Severity == StreamFindingSeverity.Warning))
                 Log.StreamWarning(logger, stream.Name, warning.Subject, warning.Problem, StreamChecks.Mend(warning));

@@ -140,7 +140,7 @@ public sealed class ServerHost : IAsyncDisposable
         if (_branching is not null && await BindGatewayAsync(_branching.Manager, cancellationToken) is { } notBound)
             return notBound;
         foreach (var stream in Configuration.Streams)
-            _streams.Add(new StreamPart(stream, StreamFactory.Create(stream.Options(Configuration.Source), _timeProvider, _loggerFactory), _timeProvider, _logger));
+            _streams.Add(new StreamPart(stream, StreamFactory.Create(stream.Options(Configuration.Production), _timeProvider, _loggerFactory), _timeProvider, _logger));
 
         // Step 5: serve the API, and the metrics at an address of their own when one is configured.
         _exporters = Exporters.Start(Configuration.Telemetry.OtlpEndpoint);
@@ -177,6 +177,7 @@ public sealed class ServerHost : IAsyncDisposable
         {
             BranchErrorKind.PoolFull => FailureKind.NoSpace,
             BranchErrorKind.SourceUnsuitable => FailureKind.SourceUnsuitable,
+            BranchErrorKind.InvalidRequest => FailureKind.Configuration,
             BranchErrorKind.CatalogDamaged => FailureKind.StateUnusable,
             _ => FailureKind.MachineUnsuitable,
         };

@@ -32,7 +32,7 @@ public static class ServerRemoval
         // Step 2: take back the streams.
         foreach (var stream in localOnly ? [] : configuration.Streams)
         {
-            var (taken, failure) = await new StreamRunner(configuration.Source, stream, timeProvider, NullLoggerFactory.Instance).DestroyAsync(dropCopied: false, cancellationToken);
+            var (taken, failure) = await new StreamRunner(configuration.Production, stream, timeProvider, NullLoggerFactory.Instance).DestroyAsync(dropCopied: false, cancellationToken);
             if (failure is not null)
                 return (null, failure with { Hint = WithoutProduction });
             removed.AddRange(taken!.Removed);
@@ -47,7 +47,7 @@ public static class ServerRemoval
                 if (!slot.Succeeded)
                     return (null, new OperationFailure(FailureKind.SourceUnsuitable, slot.Error.Message, WithoutProduction));
                 if (slot.Value.Dropped)
-                    removed.Add($"slot {branching.SlotName} at {configuration.Source}");
+                    removed.Add($"slot {branching.SlotName} at {configuration.Production}");
             }
 
             // Step 4: remove pool and catalog.

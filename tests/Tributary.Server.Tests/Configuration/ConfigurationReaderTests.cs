@@ -22,7 +22,7 @@ public sealed class ConfigurationReaderTests
         var configuration = Read(Full, variables: ("PASSWORD", "s3cret"));
 
         Assert.Equal("/srv/tributary", configuration.StateDirectory);
-        Assert.Equal(("db", 5433, "reader", "s3cret"), (configuration.Source.Host, configuration.Source.Port, configuration.Source.User, configuration.Source.Password));
+        Assert.Equal(("db", 5433, "reader", "s3cret"), (configuration.Source!.Host, configuration.Source!.Port, configuration.Source!.User, configuration.Source!.Password));
         Assert.Equal(("replica", "copy"), (configuration.Streams[0].Name, ((PostgresTargetConfiguration)configuration.Streams[0].Target).Url.Host));
         var branching = configuration.Branching!;
         Assert.Equal((2L << 30, 3, "zfs", "tank/shop"), (branching.PoolBytesMax, branching.SeedsKept, branching.Driver, branching.PoolPath));
@@ -30,6 +30,17 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(new IPEndPoint(IPAddress.IPv6Loopback, 7000), configuration.Gateway.Listen);
         Assert.Equal(new IPEndPoint(IPAddress.Loopback, 8432), configuration.Api.Listen);
         Assert.Equal("/srv/tributary/tributary.sock", configuration.Api.Socket);
+    }
+
+    [Fact]
+    public void A_main_that_follows_nothing_needs_no_source()
+    {
+        var configuration = Read("state: /srv/x\nbranching: { following: none, database: shop, postgres-version: 17 }");
+
+        Assert.Null(configuration.Source);
+        Assert.Equal((Branching.FollowingMode.None, "shop", 17, 0), (configuration.Branching!.Following, configuration.Branching.Database, configuration.Branching.OwnMajor, configuration.Branching.SparesWanted));
+        Assert.False(configuration.KeepsSpares);
+        Assert.Equal("app", Read("branching: { following: none }").Branching!.Database);
     }
 
     [Fact]
@@ -51,7 +62,7 @@ public sealed class ConfigurationReaderTests
         Assert.Equal(("/flag/state", "flag", 2222, "/flag/socket"), Facts(flags));
 
         static (string, string, int, string) Facts(TributaryConfiguration configuration) =>
-            (configuration.StateDirectory, configuration.Source.User, configuration.Gateway.Listen.Port, configuration.Api.Socket);
+            (configuration.StateDirectory, configuration.Source!.User, configuration.Gateway.Listen.Port, configuration.Api.Socket);
     }
 
     [Fact]
@@ -82,7 +93,7 @@ public sealed class ConfigurationReaderTests
 
         Assert.Equal(
             [
-                "t.yaml:1:1: source.url: production's URL is missing; write 'source: { url: postgresql://user@host:5432/database }', set TRIBUTARY_SOURCE_URL, or give --source",
+                "t.yaml:1:1: source.url: production's URL is missing; write 'source: { url: postgresql://user@host:5432/database }', set TRIBUTARY_SOURCE_URL, or give --source; branches of imported dumps need none, with 'branching: { following: none }'",
                 "t.yaml:2:1: sorce: there is no such key; did you mean 'source'?",
                 "t.yaml:4:11: streams[0].name: 'Bad-Name' is not a stream name; use at most 40 lower-case letters, digits and underscores",
                 "t.yaml:5:32: streams[0].target.postgres.url: a Postgres URL starts with postgresql:// (for example postgresql://user:password@host:5432/database)",
@@ -111,6 +122,11 @@ public sealed class ConfigurationReaderTests
     [InlineData("source: { url-file: /nowhere }\nbranching: {}", "t.yaml:1:21: source.url-file: cannot read '/nowhere'")]
     [InlineData("source: { url: postgresql://u@h/d }\nbranching: { pool-size: 1MiB }", "t.yaml:2:25: branching.pool-size: '1MiB' is too small; at least 256MiB is needed")]
     [InlineData("source: { url: postgresql://u@h/d }\nbranching: {}\nbranching: {}", "t.yaml:3:1: this is not YAML")]
+    [InlineData("branching: { following: physical }", "t.yaml:1:1: source.url: production's URL is missing")]
+    [InlineData("branching: { following: none }\nstreams: [ { name: a, target: { postgres: { url: postgresql://u@h/d } } } ]", "t.yaml:1:1: source.url: production's URL is missing")]
+    [InlineData("source: { url: postgresql://u@h/d }\nbranching: { following: nothing }", "t.yaml:2:25: branching.following: 'nothing' is not one of physical, none")]
+    [InlineData("source: { url: postgresql://u@h/d }\nbranching: { database: shop }", "t.yaml:2:24: branching.database: this is for a main that follows nothing")]
+    [InlineData("branching: { following: none, postgres-version: 9 }", "t.yaml:1:49: branching.postgres-version: '9' is not a whole number from 13 to 18")]
     public void A_single_error_is_located(string text, string expected)
     {
         var error = Assert.Single(Errors(text, new ConfigurationOverrides()));

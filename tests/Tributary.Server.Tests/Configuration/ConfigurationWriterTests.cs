@@ -37,7 +37,7 @@ public sealed class ConfigurationWriterTests
 
         var read = ConfigurationReader.Read(text, "t.yaml", new ConfigurationOverrides(), static name => name == "WHERE" ? "postgresql://b@i/e" : null);
 
-        Assert.Equal("postgresql://b@i:5432/e", read.Configuration!.Source.ToString());
+        Assert.Equal("postgresql://b@i:5432/e", read.Configuration!.Source!.ToString());
     }
 
     [Fact]

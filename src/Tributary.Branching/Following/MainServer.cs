@@ -1,0 +1,159 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Following;
+
+/// <summary>
+/// Main's Postgres, whatever it follows: started on main's volume, kept running, cloned under a lock. It accepts nobody but Tributary on its
+/// socket. When it ends it is started again, with a growing pause.
+/// </summary>
+internal sealed class MainServer(
+    BranchingOptions options, string superuser, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory, TimeProvider time, ILogger logger) : IAsyncDisposable
+{
+    public const string Volume = "main";
+
+    readonly SemaphoreSlim _lock = new(1, 1);
+    LaunchSpec? _spec;
+    IRunningPostgres? _running;
+    NpgsqlDataSource? _dataSource;
+
+    public string DataDirectory => storage.PathOf(Volume);
+
+    /// <summary>The folder of its configuration, socket and log.</summary>
+    public string Folder => Path.Combine(runDirectory, Volume);
+
+    public string SocketDirectory => Path.Combine(Folder, "socket");
+
+    /// <summary>Connections of the superuser to the database that every cluster has.</summary>
+    /// <exception cref="NpgsqlException">It does not run.</exception>
+    public NpgsqlDataSource Source => _dataSource ?? throw new NpgsqlException("Main does not run.");
+
+    /// <summary>A connection of its own to another database. What it runs may take as long as it takes.</summary>
+    public string ConnectionString(string database) =>
+        new NpgsqlConnectionStringBuilder { Host = SocketDirectory, Username = superuser, Database = database, Pooling = false, ApplicationName = "tributary", CommandTimeout = 0 }.ConnectionString;
+
+    /// <summary>Starts it on the data that is there, and waits until it accepts queries.</summary>
+    /// <exception cref="ChildProcessException">It did not start.</exception>
+    public async Task StartAsync(LaunchSpec spec, CancellationToken cancellationToken)
+    {
+        _spec = spec;
+        await EndOrphanAsync(cancellationToken);
+        _running = await launcher.LaunchAsync(spec, cancellationToken);
+        _dataSource = new NpgsqlSlimDataSourceBuilder(
+            $"Host={_running.SocketDirectory};Username={superuser};Database=postgres;Maximum Pool Size=2;Application Name=tributary").Build();
+    }
+
+    /// <summary>Keeps it running until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var pause = TimeSpan.FromSeconds(1);
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            var running = _running;
+            if (running is not null)
+                await running.Exited.WaitAsync(cancellationToken);
+            await _lock.WaitAsync(cancellationToken);
+            try
+            {
+                // One that was stopped on purpose is started again by whoever stopped it.
+                if (running is not null && !ReferenceEquals(running, _running))
+                    continue;
+                Log.MainEnded(logger, pause.TotalSeconds);
+                await Task.Delay(pause, time, cancellationToken);
+                pause = TimeSpan.FromSeconds(Math.Min(60, pause.TotalSeconds * 2));
+                await DropAsync();
+                await StartAsync(_spec!, cancellationToken);
+                pause = TimeSpan.FromSeconds(1);
+            }
+            catch (ChildProcessException exception)
+            {
+                Log.MainStartFailed(logger, exception);
+            }
+            finally
+            {
+                _lock.Release();
+            }
+        }
+    }
+
+    /// <summary>Clones its data as of one moment; where the driver's clones are not atomic, it stands still meanwhile.</summary>
+    /// <param name="ready">Readies the data, while nothing stops the server.</param>
+    public async Task CloneAsync(string copy, Func<CancellationToken, Task> ready, CancellationToken cancellationToken)
+    {
+        await _lock.WaitAsync(cancellationToken);
+        try
+        {
+            await ready(cancellationToken);
+            await storage.CloneAsync(Volume, copy, _running, cancellationToken);
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    /// <summary>The end of its log.</summary>
+    public IReadOnlyList<string> LastLogLines() => new ComputeLog(Path.Combine(Folder, "postgres.log"), options.BranchLogBytesMax).Tail(50).Lines;
+
+    /// <summary>Stops it in order. It can be started again.</summary>
+    public async Task StopAsync()
+    {
+        await _lock.WaitAsync(CancellationToken.None);
+        try
+        {
+            if (_running is { } running)
+                await running.StopAsync(CancellationToken.None);
+            await DropAsync();
+        }
+        finally
+        {
+            _lock.Release();
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync();
+        _lock.Dispose();
+    }
+
+    async Task DropAsync()
+    {
+        if (_dataSource is { } source)
+            await source.DisposeAsync();
+        _dataSource = null;
+        if (_running is { } running)
+            await running.DisposeAsync();
+        _running = null;
+    }
+
+    // A main whose Tributary was killed has received its own signal to end; a slow one is waited for, since two servers on one
+    // data directory would destroy it. Postgres itself refuses that too.
+    async Task EndOrphanAsync(CancellationToken cancellationToken)
+    {
+        var pidFile = Path.Combine(DataDirectory, "postmaster.pid");
+        var waited = time.GetTimestamp();
+        while (File.Exists(pidFile) && int.TryParse(File.ReadLines(pidFile).FirstOrDefault(), out var pid) && RunsOn(pid, DataDirectory))
+        {
+            if (time.GetElapsedTime(waited) > options.StartTimeout)
+                throw new ChildProcessException($"Another Postgres (process {pid}) still runs on {DataDirectory}; stop it and start again.");
+            // One that was frozen for a clone when its Tributary was killed hears no signal before it goes on.
+            foreach (var signal in new[] { "QUIT", "CONT" })
+                await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", signal, $"{pid}"]), cancellationToken);
+            await Task.Delay(TimeSpan.FromMilliseconds(50), time, cancellationToken);
+        }
+    }
+
+    static bool RunsOn(int pid, string dataDirectory)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{pid}/cmdline").Split('\0').Contains(dataDirectory);
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+}

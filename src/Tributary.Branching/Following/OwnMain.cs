@@ -1,0 +1,196 @@
+using System.Globalization;
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching.Following;
+
+/// <summary>
+/// A main that follows nothing: an empty cluster of our own, into which dumps are imported. It is an ordinary primary in the sandbox. Nothing
+/// else writes to it, so that between imports its newest seed is its present.
+/// </summary>
+internal sealed class OwnMain(PostgresInstallation installation, BranchingOptions options, IStorageDriver storage, MainServer server, TimeProvider time, ILogger logger) : IMain
+{
+    /// <summary>The role that initdb makes.</summary>
+    public const string Superuser = "postgres";
+
+    /// <summary>What is being imported, until it is whole.</summary>
+    public const string UnfinishedDatabase = "tributary_import";
+
+    /// <summary>The empty database that gives its name to an import, until it is dropped.</summary>
+    public const string ReplacedDatabase = "tributary_replaced";
+
+    /// <summary>
+    /// No log is read by anybody, so that what an import loads into a table that it has just made is not logged at all. Without autovacuum
+    /// nothing moves the position between imports, and an import analyzes what it has loaded; that against wraparound runs all the same
+    /// (https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND).
+    /// </summary>
+    static readonly string[] Settings =
+    [
+        "shared_buffers = 128MB", "max_wal_size = 1GB", "maintenance_work_mem = 128MB", "wal_level = minimal", "max_wal_senders = 0", "wal_compression = on",
+        "synchronous_commit = on", "autovacuum = off",
+    ];
+
+    readonly SemaphoreSlim _changing = new(1, 1);
+    MainPosition? _held;
+
+    /// <summary>The version of the programs that made a main, which no other ones start; null when there is none.</summary>
+    public static int? MajorOf(string dataDirectory) =>
+        Path.Combine(dataDirectory, "PG_VERSION") is var file && File.Exists(file) && int.TryParse(File.ReadAllText(file), CultureInfo.InvariantCulture, out var major) ? major : null;
+
+    /// <summary>The database that imports go into unless they name another.</summary>
+    public string Database => options.Database;
+
+    public string SocketDirectory => server.SocketDirectory;
+
+    /// <summary>A connection of the superuser to a database.</summary>
+    /// <exception cref="NpgsqlException">Main does not answer, or has no such database.</exception>
+    public async Task<NpgsqlConnection> ConnectAsync(string database, CancellationToken cancellationToken)
+    {
+        var connection = new NpgsqlConnection(server.ConnectionString(database));
+        try
+        {
+            await connection.OpenAsync(cancellationToken);
+            return connection;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
+    {
+        onBegin();
+        await storage.CreateAsync(MainServer.Volume, cancellationToken);
+        var made = await ChildProcesses.RunAsync(
+            new ChildProcessSpec(installation.Program("initdb"),
+            [
+                "--pgdata", server.DataDirectory, $"--username={Superuser}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
+            ])
+            { AsPostgresUser = true }, cancellationToken);
+        made.EnsureSucceeded("initdb for main");
+        // Configuration lies outside the data directory, as for every server of ours; files of these names must be there for a branch all the same.
+        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf" })
+            await File.WriteAllTextAsync(Path.Combine(server.DataDirectory, file), "", cancellationToken);
+        Log.MainMade(logger, installation.Major);
+    }
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await server.StartAsync(
+            // After a crash in an import all its log is replayed.
+            new LaunchSpec(MainServer.Volume, server.DataDirectory, Settings) { StartTimeout = TimeSpan.FromMinutes(30) }, cancellationToken);
+        try
+        {
+            await ReadyDatabasesAsync(cancellationToken);
+        }
+        catch
+        {
+            await server.StopAsync();
+            throw;
+        }
+
+        Log.MainServes(logger, installation.Major);
+    }
+
+    public Task RunAsync(CancellationToken cancellationToken) => server.RunAsync(cancellationToken);
+
+    // Nothing that it follows can be lost.
+    public async Task<string> WatchAsync(CancellationToken cancellationToken)
+    {
+        await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
+        return "";
+    }
+
+    public async Task<MainPosition> PositionAsync(CancellationToken cancellationToken)
+    {
+        // What is changing is not there before it is whole.
+        if (_held is { } held)
+            return held with { DataTime = time.GetUtcNow() };
+        var asked = time.GetUtcNow();
+        await using var command = server.Source.CreateCommand("SELECT pg_current_wal_flush_lsn()::text");
+        return new MainPosition(Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!), asked);
+    }
+
+    /// <summary>It is its own source, so it is wherever it has been.</summary>
+    public async Task<bool> WaitForAsync(Lsn position, CancellationToken cancellationToken) => (await PositionAsync(cancellationToken)).Lsn >= position;
+
+    /// <summary>Waits for a change to end, so that no clone holds half of it.</summary>
+    public async Task CloneAsync(string copy, CancellationToken cancellationToken)
+    {
+        await _changing.WaitAsync(cancellationToken);
+        try
+        {
+            await server.CloneAsync(copy, CheckpointAsync, cancellationToken);
+        }
+        finally
+        {
+            _changing.Release();
+        }
+    }
+
+    /// <summary>Runs a change. Until it ends, main's position stays what it was, and nothing is cloned.</summary>
+    public async Task<T> ChangeAsync<T>(Func<CancellationToken, Task<T>> change, CancellationToken cancellationToken)
+    {
+        await _changing.WaitAsync(cancellationToken);
+        try
+        {
+            _held = await PositionAsync(cancellationToken);
+            return await change(cancellationToken);
+        }
+        finally
+        {
+            _held = null;
+            _changing.Release();
+        }
+    }
+
+    public Task StopAsync() => server.StopAsync();
+
+    public Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken) => FlushedAsync(cancellationToken);
+
+    // Its commits wait for their flush, so all that it has acknowledged is before the flushed position.
+    public async Task<MomentOfSource> FlushedAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var position = await PositionAsync(cancellationToken);
+            return new MomentOfSource(position.Lsn, position.DataTime);
+        }
+        catch (NpgsqlException exception)
+        {
+            throw new BranchingException(new BranchError(
+                BranchErrorKind.NotReady, $"Main does not answer: {exception.Message} It is started again; a branch of the newest seed does not need it: tributary branch create --from-seed"));
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await server.DisposeAsync();
+        _changing.Dispose();
+    }
+
+    // What is cloned has little to replay then, and all that main has acknowledged is in it.
+    async Task CheckpointAsync(CancellationToken cancellationToken)
+    {
+        await using var command = server.Source.CreateCommand("CHECKPOINT");
+        // After an import it writes all that is in the shared buffers.
+        command.CommandTimeout = 0;
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    // What an interrupted import has left is of no use. Branches are entered by the URL of main's database, so that is there before anything
+    // is imported.
+    async Task ReadyDatabasesAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await server.Source.OpenConnectionAsync(cancellationToken);
+        foreach (var left in new[] { UnfinishedDatabase, ReplacedDatabase })
+            await connection.ExecuteAsync($"DROP DATABASE IF EXISTS {left}", cancellationToken);
+        await using var question = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", connection) { Parameters = { new() { Value = options.Database } } };
+        if (await question.ExecuteScalarAsync(cancellationToken) is not true)
+            await connection.ExecuteAsync($"CREATE DATABASE {SqlQuoting.Identifier(options.Database)}", cancellationToken);
+    }
+}

@@ -1,0 +1,11 @@
+namespace Tributary.Branching;
+
+/// <summary>Where main, which all branches descend from, has its data from.</summary>
+public enum FollowingMode
+{
+    /// <summary>Main is a physical standby of production: its exact copy, always at the present.</summary>
+    Physical,
+
+    /// <summary>Main is a Postgres of its own, empty at first. What is in it comes by imports of dumps.</summary>
+    None,
+}

@@ -1,0 +1,231 @@
+using Microsoft.Extensions.Logging;
+using Npgsql;
+using Tributary.Branching.Compute;
+using Tributary.Branching.Following;
+using Tributary.Branching.Importing;
+using Tributary.Postgres;
+using Tributary.Postgres.Programs;
+
+namespace Tributary.Branching;
+
+/// <summary>
+/// Brings a dump into a main that follows nothing. Until the last step but one main is what it was, for branches too, and nothing is lost when a
+/// step fails.
+/// <list type="number">
+/// <item>Recognise the dump by what is in it, and find the database's name free, or an empty database of it.</item>
+/// <item>Make sure that a seed holds what main has now: it is main's present while the import goes on.</item>
+/// <item>Make the roles that the dump names, when that is wanted.</item>
+/// <item>Restore into a database of another name, and analyze it.</item>
+/// <item>Give it its name, in one transaction that takes the name from the empty one.</item>
+/// <item>Make a seed of it.</item>
+/// </list>
+/// </summary>
+internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider time, ILogger logger)
+{
+    const int IdentifierBytesMax = 63;
+
+    /// <summary>Of what a program prints when it fails; the first trouble ends it, so the rest is its context.</summary>
+    const int LastLines = 6;
+
+    static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>1 while one is at work.</summary>
+    int _atWork;
+
+    public async Task<BranchResult<ImportReport>> RunAsync(ImportRequest request, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    {
+        // Step 1: recognise the dump.
+        var recognised = DumpFile.Recognise(request.File);
+        if (recognised.Value is not { } dump)
+            return recognised.Error!;
+        var database = request.Database ?? main.Database;
+        if (database.Length == 0 || System.Text.Encoding.UTF8.GetByteCount(database) > IdentifierBytesMax || database.Contains('\0', StringComparison.Ordinal))
+            return new BranchError(BranchErrorKind.InvalidRequest, $"A database's name has 1 to {IdentifierBytesMax} bytes.");
+        if (Interlocked.Exchange(ref _atWork, 1) == 1)
+            return new BranchError(BranchErrorKind.NotReady, "Another import is at work. Wait for its end.");
+        try
+        {
+            return await ImportAsync(dump, database, request.CreatesRoles, onProgress, cancellationToken);
+        }
+        catch (NpgsqlException exception)
+        {
+            return new BranchError(BranchErrorKind.ComputeFailed, $"Main did not take the import: {exception.Message}");
+        }
+        catch (Exception exception) when (exception is ChildProcessException or StorageException or IOException or InvalidOperationException)
+        {
+            return BranchError.OfStorage(exception);
+        }
+        finally
+        {
+            Volatile.Write(ref _atWork, 0);
+        }
+    }
+
+    async Task<BranchResult<ImportReport>> ImportAsync(
+        DumpFile dump, string database, bool createsRoles, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    {
+        if (await OccupiedAsync(database, cancellationToken) is { } occupied)
+            return occupied;
+        Log.ImportBegins(logger, dump.Path, database);
+        var started = time.GetTimestamp();
+
+        // Step 2: main's present.
+        await seeds.OfNowAsync(cancellationToken);
+        var imported = await main.ChangeAsync(token => ChangeAsync(dump, database, createsRoles, onProgress, token), cancellationToken);
+        if (imported.Value is not { } report)
+            return imported;
+        Log.Imported(logger, database, report.Bytes, time.GetElapsedTime(started).TotalMilliseconds);
+
+        // Step 6: a seed. The import stands, whatever becomes of that; it is tried again every second.
+        onProgress(new ImportProgress(ImportPhase.Seeding, report.Bytes));
+        try
+        {
+            return report with { Seed = await seeds.OfNowAsync(cancellationToken) };
+        }
+        catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or IOException)
+        {
+            return report with { SeedError = exception.Message };
+        }
+    }
+
+    async Task<BranchResult<ImportReport>> ChangeAsync(DumpFile dump, string database, bool createsRoles, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    {
+        await using var connection = await main.ConnectAsync("postgres", cancellationToken);
+        // What an earlier one could not remove is of no use.
+        await DropAsync(connection, OwnMain.UnfinishedDatabase, cancellationToken);
+        try
+        {
+            // Step 3: roles.
+            var roles = createsRoles ? await CreateRolesAsync(connection, dump, cancellationToken) : [];
+
+            // Step 4: restore.
+            await connection.ExecuteAsync($"CREATE DATABASE {OwnMain.UnfinishedDatabase} TEMPLATE template0", cancellationToken);
+            onProgress(new ImportProgress(ImportPhase.Restoring, 0));
+            if (await WatchedAsync(RestoreAsync(dump, cancellationToken), connection, onProgress, cancellationToken) is { } failed)
+                return failed;
+            onProgress(new ImportProgress(ImportPhase.Analyzing, await SizeAsync(connection, cancellationToken)));
+            await using (var inside = await main.ConnectAsync(OwnMain.UnfinishedDatabase, cancellationToken))
+                await inside.ExecuteAsync("ANALYZE", cancellationToken);
+
+            var bytes = await SizeAsync(connection, cancellationToken);
+
+            // Step 5: the name.
+            await RenameAsync(connection, database, cancellationToken);
+            return new ImportReport(database, bytes, roles, null, null);
+        }
+        finally
+        {
+            // After the renaming there is none of that name.
+            await DropAsync(connection, OwnMain.UnfinishedDatabase, CancellationToken.None);
+        }
+    }
+
+    // A database that holds anything of a user's is never replaced.
+    async Task<BranchError?> OccupiedAsync(string database, CancellationToken cancellationToken)
+    {
+        await using (var connection = await main.ConnectAsync("postgres", cancellationToken))
+        {
+            await using var exists = new NpgsqlCommand("SELECT datistemplate FROM pg_database WHERE datname = $1", connection) { Parameters = { new() { Value = database } } };
+            switch (await exists.ExecuteScalarAsync(cancellationToken))
+            {
+                case null:
+                    return null;
+                case true:
+                    return new BranchError(BranchErrorKind.AlreadyExists, $"{database} is a template of main's and takes no import. Name another database.");
+            }
+        }
+
+        await using var inside = await main.ConnectAsync(database, cancellationToken);
+        // Everything with an identifier of its own that initdb has not made lies above FirstNormalObjectId (src/include/access/transam.h).
+        await using var question = new NpgsqlCommand(
+            """
+            SELECT EXISTS (SELECT FROM pg_class WHERE oid >= 16384) OR EXISTS (SELECT FROM pg_proc WHERE oid >= 16384) OR EXISTS (SELECT FROM pg_type WHERE oid >= 16384)
+                OR EXISTS (SELECT FROM pg_namespace WHERE oid >= 16384) OR EXISTS (SELECT FROM pg_extension WHERE oid >= 16384) OR EXISTS (SELECT FROM pg_largeobject_metadata)
+            """, inside);
+        return await question.ExecuteScalarAsync(cancellationToken) is true
+            ? new BranchError(BranchErrorKind.AlreadyExists, $"Main has a database {database} that is not empty; it is left as it is. Name another one for the import.")
+            : null;
+    }
+
+    async Task<BranchError?> RestoreAsync(DumpFile dump, CancellationToken cancellationToken)
+    {
+        string[] server = ["--host", Sandbox.SocketDirectory, "--username", OwnMain.Superuser, "--no-password", "--dbname", OwnMain.UnfinishedDatabase];
+        var (program, arguments) = dump.Format == DumpFormat.Plain
+            ? ("psql", (string[])["--no-psqlrc", "--quiet", "--output", "/dev/null", "--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=terse", .. server, "--file", "-"])
+            : ("pg_restore", ["--exit-on-error", "--no-tablespaces", .. server, .. Input(dump)]);
+        var result = await ClientSandbox.RunAsync(Programs(program), program, arguments, main.SocketDirectory, dump.Path, cancellationToken);
+        if (result.Succeeded)
+            return null;
+        var lines = result.StandardError.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Length > 300 ? line[..300] + "…" : line).ToList();
+        var said = string.Join(" | ", lines.TakeLast(LastLines));
+        var roleIsMissing = lines.Any(line => line.Contains("role \"", StringComparison.Ordinal) && line.Contains("\" does not exist", StringComparison.Ordinal));
+        var error = BranchError.OfStorage(new ChildProcessException($"{program} could not restore {dump.Path} (exit code {result.ExitCode}): {said}"));
+        return error.Kind == BranchErrorKind.PoolFull ? error
+            : error with { Kind = BranchErrorKind.InvalidRequest, Message = $"{error.Message} Main is as it was.{(roleIsMissing ? " --create-roles makes the roles that the dump names." : "")}" };
+    }
+
+    static async Task<IReadOnlyList<string>> CreateRolesAsync(NpgsqlConnection connection, DumpFile dump, CancellationToken cancellationToken)
+    {
+        IReadOnlySet<string> named;
+        if (dump.Format == DumpFormat.Plain)
+        {
+            using var text = File.OpenText(dump.Path);
+            named = DumpRoles.Find(text);
+        }
+        else
+        {
+            var schema = await ClientSandbox.RunAsync(Programs("pg_restore"), "pg_restore", ["--schema-only", "--file", "-", .. Input(dump)], null, dump.Path, cancellationToken);
+            using var text = new StringReader(schema.EnsureSucceeded($"pg_restore of {dump.Path}").StandardOutput);
+            named = DumpRoles.Find(text);
+        }
+
+        var made = new List<string>();
+        foreach (var role in named)
+        {
+            await using var exists = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", connection) { Parameters = { new() { Value = role } } };
+            if (await exists.ExecuteScalarAsync(cancellationToken) is true)
+                continue;
+            await connection.ExecuteAsync($"CREATE ROLE {SqlQuoting.Identifier(role)} NOLOGIN", cancellationToken);
+            made.Add(role);
+        }
+
+        return made;
+    }
+
+    async Task<BranchError?> WatchedAsync(Task<BranchError?> restoring, NpgsqlConnection connection, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    {
+        while (await Task.WhenAny(restoring, Task.Delay(ProgressInterval, time, cancellationToken)) != restoring && !cancellationToken.IsCancellationRequested)
+            onProgress(new ImportProgress(ImportPhase.Restoring, await SizeAsync(connection, cancellationToken)));
+        return await restoring;
+    }
+
+    static async Task RenameAsync(NpgsqlConnection connection, string database, CancellationToken cancellationToken)
+    {
+        await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
+        {
+            await using var exists = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", connection) { Parameters = { new() { Value = database } } };
+            if (await exists.ExecuteScalarAsync(cancellationToken) is true)
+                await connection.ExecuteAsync($"ALTER DATABASE {SqlQuoting.Identifier(database)} RENAME TO {OwnMain.ReplacedDatabase}", cancellationToken);
+            await connection.ExecuteAsync($"ALTER DATABASE {OwnMain.UnfinishedDatabase} RENAME TO {SqlQuoting.Identifier(database)}", cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
+        }
+
+        await DropAsync(connection, OwnMain.ReplacedDatabase, CancellationToken.None);
+    }
+
+    // A program that was just killed may still have its session.
+    static async Task DropAsync(NpgsqlConnection connection, string database, CancellationToken cancellationToken) =>
+        await connection.ExecuteAsync($"DROP DATABASE IF EXISTS {database} WITH (FORCE)", cancellationToken);
+
+    static async Task<long> SizeAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand($"SELECT pg_database_size('{OwnMain.UnfinishedDatabase}')", connection);
+        return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
+    }
+
+    static string[] Input(DumpFile dump) => dump.Format == DumpFormat.Directory ? [ClientSandbox.InputDirectory] : [];
+
+    // A newer program reads what an older one wrote, and speaks to an older server; not the other way round.
+    static PostgresInstallation Programs(string program) => PostgresInstallation.FindAll().FirstOrDefault(found => ClientSandbox.CanRun(found.Program(program)))
+        ?? throw new InvalidOperationException($"No PostgreSQL installation on this machine has the program {program}. Install it (Debian: apt-get install postgresql-client).");
+}

@@ -1,0 +1,111 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Tributary.Postgres.Programs;
+using static Tributary.Branching.Tests.BranchingFixture;
+
+namespace Tributary.Branching.Tests;
+
+/// <summary>A main of its own over its life: empty, imported into, at rest, restarted, and never mistaken for a copy of production.</summary>
+public sealed class OwnMainTests
+{
+    [Fact]
+    public async Task An_empty_main_gives_branches_and_survives_a_restart_of_everything_with_its_imports()
+    {
+        await using var fixture = new OwnMainFixture();
+        await fixture.InitializeAsync();
+        var empty = await fixture.CreateAsync("empty", BranchOrigin.Seed);
+        Assert.Equal(("UTF8", "on"), (await fixture.AskAsync(empty, "app", "SHOW server_encoding"), await fixture.AskAsync(empty, "app", "SHOW data_checksums")));
+        Assert.Equal(true, await fixture.AskAsync(empty, "app", "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"));
+        Assert.True((await fixture.ImportAsync("shop.sql")).Succeeded);
+
+        // The database that was there is empty, so that the import takes its name; the branch from before stays what it is.
+        Assert.Equal(0L, await fixture.AskAsync(empty, "app", "SELECT count(*) FROM pg_tables WHERE tablename = 'orders'"));
+        var before = await fixture.CreateAsync("before");
+        await fixture.AskAsync(before, "app", "DELETE FROM orders");
+        await fixture.StopAsync();
+        Assert.DoesNotContain(fixture.Options.StateDirectory, await File.ReadAllTextAsync("/proc/mounts", Token), StringComparison.Ordinal);
+
+        await fixture.StartAsync();
+
+        var after = await fixture.CreateAsync("after");
+        Assert.Equal(2000L, await fixture.AskAsync(after, "app", "SELECT count(*) FROM orders"));
+        Assert.Equal(0L, await fixture.AskAsync(before, "app", "SELECT count(*) FROM orders"));
+        Assert.True((await fixture.Manager.ResetAsync(before.Name, ResetTarget.Birth, Token)).Succeeded);
+        Assert.Equal(2000L, await fixture.AskAsync(before, "app", "SELECT count(*) FROM orders"));
+        Assert.Equal(BranchErrorKind.AlreadyExists, (await fixture.ImportAsync("shop.sql")).Error?.Kind);
+    }
+
+    [Fact]
+    public async Task At_rest_it_makes_no_seeds_and_a_branch_as_of_now_is_the_newest()
+    {
+        await using var fixture = new OwnMainFixture();
+        await fixture.InitializeAsync();
+        var imported = (await fixture.ImportAsync("shop.dump", createsRoles: true)).Value!;
+        await Task.Delay(TimeSpan.FromSeconds(3), TimeProvider.System, Token);
+
+        var branches = await Task.WhenAll(Enumerable.Range(0, 6).Select(i => fixture.CreateAsync($"rest-{i}")));
+        var past = await fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse("past"), BranchOrigin.Point) { Point = BranchPoint.At(imported.Seed!.Lsn) }, Token);
+
+        Assert.Equal(imported.Seed.Id, fixture.Manager.Status.Seeds[0].Id);
+        Assert.Equal([imported.Seed.Id], branches.Select(branch => branch.SeedId).Distinct());
+        Assert.Equal((0, null), (fixture.Manager.Status.SparesReady, fixture.Manager.Status.LastError));
+        Assert.Contains("follows no production", past.Error!.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_main_that_crashes_comes_back_and_a_copy_as_storage_serves_too()
+    {
+        await using var fixture = new OwnMainFixture { Adjust = options => options with { Driver = "copy" } };
+        await fixture.InitializeAsync();
+        Assert.True((await fixture.ImportAsync("shop.sql")).Succeeded);
+        var log = Path.Combine(fixture.Options.StateDirectory, "run", "main", "postgres.log");
+
+        KillSandboxOf(Path.Combine(fixture.Options.StateDirectory, "run", "main", "socket"));
+        await UntilAsync(() => File.ReadAllText(log).Contains("not properly shut down", StringComparison.Ordinal), () => File.ReadAllText(log));
+        await UntilAsync(() => fixture.Manager.Status is { LastError: null }, () => $"{fixture.Manager.Status}");
+
+        Assert.Equal(2000L, await fixture.AskAsync(await fixture.CreateAsync("survivor"), "app", "SELECT count(*) FROM orders"));
+    }
+
+    [Fact]
+    public async Task Another_kind_of_main_or_another_version_is_refused_on_its_state_folder()
+    {
+        await using var fixture = new OwnMainFixture();
+        await fixture.InitializeAsync();
+        await fixture.StopAsync();
+        var other = PostgresInstallation.FindAll().Select(found => found.Major).FirstOrDefault(major => major != PostgresInstallation.FindNewest().Major);
+
+        var version = await BranchManager.OpenAsync(fixture.Options with { OwnMajor = other }, TimeProvider.System, NullLoggerFactory.Instance, Token);
+        var kind = await BranchManager.OpenAsync(fixture.Options with { Following = FollowingMode.Physical }, TimeProvider.System, NullLoggerFactory.Instance, Token);
+
+        Assert.Contains("branching.postgres-version", version.Error?.Message, StringComparison.Ordinal);
+        Assert.Contains("cannot become a copy of production", kind.Error?.Message, StringComparison.Ordinal);
+        await fixture.StartAsync();
+    }
+
+    [Fact]
+    public async Task It_may_be_of_any_installed_version()
+    {
+        var major = PostgresInstallation.FindAll().Max(found => found.Major);
+        await using var fixture = new OwnMainFixture { Adjust = options => options with { OwnMajor = major, OwnDatabase = "of_its_own" } };
+        await fixture.InitializeAsync();
+
+        Assert.True((await fixture.ImportAsync("shop.dump", createsRoles: true)).Succeeded);
+
+        var branch = await fixture.CreateAsync("newest");
+        Assert.Equal(major, await fixture.AskAsync(branch, "of_its_own", "SELECT current_setting('server_version_num')::int / 10000"));
+        Assert.Equal(2000L, await fixture.AskAsync(branch, "of_its_own", "SELECT count(*) FROM orders"));
+    }
+
+    // The outer process of main's sandbox is a child of this process and names main's socket among its arguments.
+    static void KillSandboxOf(string socket)
+    {
+        foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
+        {
+            using (process)
+            {
+                if (File.ReadAllText($"/proc/{process.Id}/cmdline").Split('\0').Contains(socket))
+                    process.Kill();
+            }
+        }
+    }
+}
