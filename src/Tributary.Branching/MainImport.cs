@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
-using Tributary.Branching.Compute;
 using Tributary.Branching.Following;
 using Tributary.Branching.Importing;
 using Tributary.Postgres;
@@ -23,9 +22,6 @@ namespace Tributary.Branching;
 internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider time, ILogger logger)
 {
     const int IdentifierBytesMax = 63;
-
-    /// <summary>Of what a program prints when it fails; the first trouble ends it, so the rest is its context.</summary>
-    const int LastLines = 6;
 
     static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(500);
 
@@ -70,8 +66,8 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
         var started = time.GetTimestamp();
 
         // Step 2: main's present.
-        await seeds.OfNowAsync(cancellationToken);
-        var imported = await main.ChangeAsync(token => ChangeAsync(dump, database, createsRoles, onProgress, token), cancellationToken);
+        var present = await seeds.OfNowAsync(cancellationToken);
+        var imported = await main.ChangeAsync(present, token => ChangeAsync(dump, database, createsRoles, onProgress, token), cancellationToken);
         if (imported.Value is not { } report)
             return imported;
         Log.Imported(logger, database, report.Bytes, time.GetElapsedTime(started).TotalMilliseconds);
@@ -101,7 +97,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
             // Step 4: restore.
             await connection.ExecuteAsync($"CREATE DATABASE {OwnMain.UnfinishedDatabase} TEMPLATE template0", cancellationToken);
             onProgress(new ImportProgress(ImportPhase.Restoring, 0));
-            if (await WatchedAsync(RestoreAsync(dump, cancellationToken), connection, onProgress, cancellationToken) is { } failed)
+            if (await WatchedAsync(DumpPrograms.RestoreAsync(dump, main.SocketDirectory, OwnMain.UnfinishedDatabase, cancellationToken), connection, onProgress, cancellationToken) is { } failed)
                 return failed;
             onProgress(new ImportProgress(ImportPhase.Analyzing, await SizeAsync(connection, cancellationToken)));
             await using (var inside = await main.ConnectAsync(OwnMain.UnfinishedDatabase, cancellationToken))
@@ -147,40 +143,10 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
             : null;
     }
 
-    async Task<BranchError?> RestoreAsync(DumpFile dump, CancellationToken cancellationToken)
-    {
-        string[] server = ["--host", Sandbox.SocketDirectory, "--username", OwnMain.Superuser, "--no-password", "--dbname", OwnMain.UnfinishedDatabase];
-        var (program, arguments) = dump.Format == DumpFormat.Plain
-            ? ("psql", (string[])["--no-psqlrc", "--quiet", "--output", "/dev/null", "--set", "ON_ERROR_STOP=1", "--set", "VERBOSITY=terse", .. server, "--file", "-"])
-            : ("pg_restore", ["--exit-on-error", "--no-tablespaces", .. server, .. Input(dump)]);
-        var result = await ClientSandbox.RunAsync(Programs(program), program, arguments, main.SocketDirectory, dump.Path, cancellationToken);
-        if (result.Succeeded)
-            return null;
-        var lines = result.StandardError.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Length > 300 ? line[..300] + "…" : line).ToList();
-        var said = string.Join(" | ", lines.TakeLast(LastLines));
-        var roleIsMissing = lines.Any(line => line.Contains("role \"", StringComparison.Ordinal) && line.Contains("\" does not exist", StringComparison.Ordinal));
-        var error = BranchError.OfStorage(new ChildProcessException($"{program} could not restore {dump.Path} (exit code {result.ExitCode}): {said}"));
-        return error.Kind == BranchErrorKind.PoolFull ? error
-            : error with { Kind = BranchErrorKind.InvalidRequest, Message = $"{error.Message} Main is as it was.{(roleIsMissing ? " --create-roles makes the roles that the dump names." : "")}" };
-    }
-
     static async Task<IReadOnlyList<string>> CreateRolesAsync(NpgsqlConnection connection, DumpFile dump, CancellationToken cancellationToken)
     {
-        IReadOnlySet<string> named;
-        if (dump.Format == DumpFormat.Plain)
-        {
-            using var text = File.OpenText(dump.Path);
-            named = DumpRoles.Find(text);
-        }
-        else
-        {
-            var schema = await ClientSandbox.RunAsync(Programs("pg_restore"), "pg_restore", ["--schema-only", "--file", "-", .. Input(dump)], null, dump.Path, cancellationToken);
-            using var text = new StringReader(schema.EnsureSucceeded($"pg_restore of {dump.Path}").StandardOutput);
-            named = DumpRoles.Find(text);
-        }
-
         var made = new List<string>();
-        foreach (var role in named)
+        foreach (var role in await DumpPrograms.RolesAsync(dump, cancellationToken))
         {
             await using var exists = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", connection) { Parameters = { new() { Value = role } } };
             if (await exists.ExecuteScalarAsync(cancellationToken) is true)
@@ -222,10 +188,4 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
         await using var command = new NpgsqlCommand($"SELECT pg_database_size('{OwnMain.UnfinishedDatabase}')", connection);
         return (long)(await command.ExecuteScalarAsync(cancellationToken))!;
     }
-
-    static string[] Input(DumpFile dump) => dump.Format == DumpFormat.Directory ? [ClientSandbox.InputDirectory] : [];
-
-    // A newer program reads what an older one wrote, and speaks to an older server; not the other way round.
-    static PostgresInstallation Programs(string program) => PostgresInstallation.FindAll().FirstOrDefault(found => ClientSandbox.CanRun(found.Program(program)))
-        ?? throw new InvalidOperationException($"No PostgreSQL installation on this machine has the program {program}. Install it (Debian: apt-get install postgresql-client).");
 }

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging.Abstractions;
+using Tributary.Branching.Storage;
 using Tributary.Postgres.Programs;
 using static Tributary.Branching.Tests.BranchingFixture;
 
@@ -83,6 +84,43 @@ public sealed class OwnMainTests
     }
 
     [Fact]
+    public async Task What_an_import_left_at_a_crash_is_gone_after_the_next_start()
+    {
+        await using var fixture = new OwnMainFixture();
+        await fixture.InitializeAsync();
+        var socket = Path.Combine(fixture.Options.StateDirectory, "run", "main", "socket");
+        foreach (var left in new[] { "tributary_import", "tributary_replaced" })
+            await ExecuteAsync($"Host={socket};Username=postgres;Database=postgres", $"CREATE DATABASE {left}");
+        await fixture.StopAsync();
+
+        await fixture.StartAsync();
+
+        Assert.Equal(["app", "postgres"], await NamesAsync(fixture, await fixture.CreateAsync("clean")));
+    }
+
+    [Fact]
+    public async Task A_repair_that_has_lost_every_record_of_main_keeps_what_was_imported()
+    {
+        await using var fixture = new OwnMainFixture();
+        await fixture.InitializeAsync();
+        Assert.True((await fixture.ImportAsync("shop.sql")).Succeeded);
+        await fixture.StopAsync();
+        foreach (var file in new[] { "catalog.db", "catalog.db-wal", "catalog.db-shm" })
+            File.Delete(Path.Combine(fixture.Options.StateDirectory, file));
+        var pool = await Pool.OpenAsync(fixture.Options, Token);
+        File.Delete(Path.Combine(pool.Root, "records", "facts.json"));
+        await pool.CloseAsync();
+
+        var repaired = await CatalogRepair.RunAsync(fixture.Options, TimeProvider.System, Token);
+        Assert.True(repaired.Value?.Rebuilt, repaired.Error?.Message);
+        using (var catalog = Catalog.BranchCatalog.Open(Path.Combine(fixture.Options.StateDirectory, "catalog.db")))
+            Assert.Equal("following", catalog.Fact("main"));
+        await fixture.StartAsync();
+
+        Assert.Equal(2000L, await fixture.AskAsync(await fixture.CreateAsync("repaired"), "app", "SELECT count(*) FROM orders"));
+    }
+
+    [Fact]
     public async Task It_may_be_of_any_installed_version()
     {
         var major = PostgresInstallation.FindAll().Max(found => found.Major);
@@ -95,6 +133,9 @@ public sealed class OwnMainTests
         Assert.Equal(major, await fixture.AskAsync(branch, "of_its_own", "SELECT current_setting('server_version_num')::int / 10000"));
         Assert.Equal(2000L, await fixture.AskAsync(branch, "of_its_own", "SELECT count(*) FROM orders"));
     }
+
+    static async Task<string[]> NamesAsync(OwnMainFixture fixture, Branch branch) =>
+        (string[])(await fixture.AskAsync(branch, "app", "SELECT array_agg(datname::text ORDER BY datname::text) FROM pg_database WHERE NOT datistemplate"))!;
 
     // The outer process of main's sandbox is a child of this process and names main's socket among its arguments.
     static void KillSandboxOf(string socket)

@@ -22,8 +22,8 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     public const string ReplacedDatabase = "tributary_replaced";
 
     /// <summary>
-    /// No log is read by anybody, so that what an import loads into a table that it has just made is not logged at all. Without autovacuum
-    /// nothing moves the position between imports, and an import analyzes what it has loaded; that against wraparound runs all the same
+    /// No log is read by anybody, so that what an import loads into a table that it has just made is not logged at all. Nobody changes a row
+    /// between imports, and an import analyzes what it has loaded, so that autovacuum has nothing to do; that against wraparound runs all the same
     /// (https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-WRAPAROUND).
     /// </summary>
     static readonly string[] Settings =
@@ -33,7 +33,7 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     ];
 
     readonly SemaphoreSlim _changing = new(1, 1);
-    MainPosition? _held;
+    MainPosition? _present;
 
     /// <summary>The version of the programs that made a main, which no other ones start; null when there is none.</summary>
     public static int? MajorOf(string dataDirectory) =>
@@ -80,6 +80,7 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
+        Volatile.Write(ref _present, null);
         await server.StartAsync(
             // After a crash in an import all its log is replayed.
             new LaunchSpec(MainServer.Volume, server.DataDirectory, Settings) { StartTimeout = TimeSpan.FromMinutes(30) }, cancellationToken);
@@ -105,14 +106,19 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
         return "";
     }
 
+    /// <summary>
+    /// Where it was after its last change or start. What it writes by itself, such as a hint on a page that was read, is no news, or every
+    /// interval would make a seed of none.
+    /// </summary>
     public async Task<MainPosition> PositionAsync(CancellationToken cancellationToken)
     {
-        // What is changing is not there before it is whole.
-        if (_held is { } held)
-            return held with { DataTime = time.GetUtcNow() };
         var asked = time.GetUtcNow();
+        if (Volatile.Read(ref _present) is { } present)
+            return present with { DataTime = asked };
         await using var command = server.Source.CreateCommand("SELECT pg_current_wal_flush_lsn()::text");
-        return new MainPosition(Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!), asked);
+        var read = new MainPosition(Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!), asked);
+        // A change that has begun meanwhile goes before.
+        return Interlocked.CompareExchange(ref _present, read, null) ?? read;
     }
 
     /// <summary>It is its own source, so it is wherever it has been.</summary>
@@ -132,18 +138,19 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
         }
     }
 
-    /// <summary>Runs a change. Until it ends, main's position stays what it was, and nothing is cloned.</summary>
-    public async Task<T> ChangeAsync<T>(Func<CancellationToken, Task<T>> change, CancellationToken cancellationToken)
+    /// <summary>Runs a change. Until it ends main tells the position of before, and nothing is cloned.</summary>
+    /// <param name="present">A seed that holds all of main: a branch as of now is one of it meanwhile.</param>
+    public async Task<T> ChangeAsync<T>(SeedStatus present, Func<CancellationToken, Task<T>> change, CancellationToken cancellationToken)
     {
         await _changing.WaitAsync(cancellationToken);
         try
         {
-            _held = await PositionAsync(cancellationToken);
+            Volatile.Write(ref _present, new MainPosition(present.Lsn, present.DataTime));
             return await change(cancellationToken);
         }
         finally
         {
-            _held = null;
+            Volatile.Write(ref _present, null);
             _changing.Release();
         }
     }

@@ -47,7 +47,7 @@ static class BranchText
 
     static string AsOf(BranchResponse branch) => branch.Origin switch
     {
-        BranchOrigin.Now => "now: all that production had acknowledged at the request",
+        BranchOrigin.Now => "now: all that had been acknowledged at the request",
         BranchOrigin.Point => "a moment of production's past",
         BranchOrigin.Branch => $"branch {branch.Parent ?? "(deleted)"}: all that it had acknowledged at the request",
         _ => $"seed {branch.SeedId}",

@@ -17,14 +17,22 @@ sealed class RunningServer : IAsyncDisposable
     public string Socket => Path.Combine(State, "tributary.sock");
 
     /// <summary>Starts a server with branching on a free port and waits until it says that it is stopped by Ctrl-C.</summary>
-    public static async Task<RunningServer> StartAsync(string sourceUrl, string slot)
+    public static Task<RunningServer> StartAsync(string sourceUrl, string slot) =>
+        StartAsync($$"""
+            source: { url: "{{sourceUrl}}" }
+            branching: { slot: {{slot}}, seed-interval: 1s, pool-size: 4GiB }
+            """);
+
+    /// <summary>Starts a server whose main follows nothing.</summary>
+    public static Task<RunningServer> StartWithoutProductionAsync() => StartAsync("branching: { following: none, seed-interval: 1s, pool-size: 4GiB }");
+
+    static async Task<RunningServer> StartAsync(string what)
     {
         var folder = TestFolder.New("up");
         var state = Path.Combine(folder, "state");
         await File.WriteAllTextAsync(Path.Combine(folder, "tributary.yaml"), $$"""
             state: {{state}}
-            source: { url: "{{sourceUrl}}" }
-            branching: { slot: {{slot}}, seed-interval: 1s, pool-size: 4GiB }
+            {{what}}
             gateway: { listen: 127.0.0.1:0 }
             """, TributaryProgram.Token);
         var process = Process.Start(TributaryProgram.StartInfo(folder, new Dictionary<string, string>(), ["up"]))!;

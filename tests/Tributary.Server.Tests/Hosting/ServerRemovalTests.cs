@@ -35,6 +35,24 @@ public sealed class ServerRemovalTests
     }
 
     [Fact]
+    public async Task A_server_without_production_is_removed_without_asking_any()
+    {
+        var configuration = Production.Configuration(Production.Url("postgresql://nobody@127.0.0.1:1/nothing")) with { Source = null };
+        configuration = configuration with
+        {
+            Branching = new Branching.BranchingOptions { StateDirectory = configuration.StateDirectory, Following = Branching.FollowingMode.None, PoolBytesMax = 4L << 30 },
+        };
+        await using (var server = await TestServer.StartAsync(configuration))
+            await Production.UntilAsync(async () => (await server.Client.GetStatusAsync(Production.Token)).Value is { Branching.Seeds.Count: > 0 }, "the first seed");
+
+        var (removed, failure) = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
+
+        Assert.Null(failure);
+        Assert.DoesNotContain(removed!.Removed, thing => thing.StartsWith("slot", StringComparison.Ordinal));
+        Assert.False(Directory.Exists(configuration.StateDirectory));
+    }
+
+    [Fact]
     public async Task A_slot_that_another_state_folder_made_is_left_alone()
     {
         var postgres = await TestServers.SharedAsync();
