@@ -19,11 +19,19 @@ namespace Tributary.Branching;
 /// <item>Make a seed of it.</item>
 /// </list>
 /// </summary>
-internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider time, ILogger logger)
+/// <param name="freeBytes">What the pool has free.</param>
+internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeBytes, TimeProvider time, ILogger logger)
 {
     const int IdentifierBytesMax = 63;
 
     static readonly TimeSpan ProgressInterval = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>What a fast disk takes within this is less than what is kept back.</summary>
+    static readonly TimeSpan SpaceInterval = TimeSpan.FromMilliseconds(100);
+
+    static readonly BranchError NoSpace = new(
+        BranchErrorKind.PoolFull,
+        $"The pool has less than {BranchRegistry.FreeBytesMin >> 20} MiB free, which are kept back for running branches, so the import was ended. Main is as it was. Delete branches, or enlarge branching.pool-size.");
 
     /// <summary>1 while one is at work.</summary>
     int _atWork;
@@ -45,7 +53,8 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
         }
         catch (NpgsqlException exception)
         {
-            return new BranchError(BranchErrorKind.ComputeFailed, $"Main did not take the import: {exception.Message}");
+            // A server that cannot write its log ends, and says so to nobody.
+            return freeBytes() < BranchRegistry.FreeBytesMin ? NoSpace : new BranchError(BranchErrorKind.ComputeFailed, $"Main did not take the import: {exception.Message}");
         }
         catch (Exception exception) when (exception is ChildProcessException or StorageException or IOException or InvalidOperationException)
         {
@@ -97,7 +106,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
             // Step 4: restore.
             await connection.ExecuteAsync($"CREATE DATABASE {OwnMain.UnfinishedDatabase} TEMPLATE template0", cancellationToken);
             onProgress(new ImportProgress(ImportPhase.Restoring, 0));
-            if (await WatchedAsync(DumpPrograms.RestoreAsync(dump, main.SocketDirectory, OwnMain.UnfinishedDatabase, cancellationToken), connection, onProgress, cancellationToken) is { } failed)
+            if (await RestoreAsync(dump, connection, onProgress, cancellationToken) is { } failed)
                 return failed;
             onProgress(new ImportProgress(ImportPhase.Analyzing, await SizeAsync(connection, cancellationToken)));
             await using (var inside = await main.ConnectAsync(OwnMain.UnfinishedDatabase, cancellationToken))
@@ -158,11 +167,31 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, TimeProvider tim
         return made;
     }
 
-    async Task<BranchError?> WatchedAsync(Task<BranchError?> restoring, NpgsqlConnection connection, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
+    // An import that would fill the pool is ended before main and the branches, who share it, cannot write.
+    async Task<BranchError?> RestoreAsync(DumpFile dump, NpgsqlConnection connection, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
     {
-        while (await Task.WhenAny(restoring, Task.Delay(ProgressInterval, time, cancellationToken)) != restoring && !cancellationToken.IsCancellationRequested)
-            onProgress(new ImportProgress(ImportPhase.Restoring, await SizeAsync(connection, cancellationToken)));
-        return await restoring;
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var restoring = DumpPrograms.RestoreAsync(dump, main.SocketDirectory, OwnMain.UnfinishedDatabase, end.Token);
+        try
+        {
+            var shown = time.GetTimestamp();
+            while (await Task.WhenAny(restoring, Task.Delay(SpaceInterval, time, end.Token)) != restoring && !end.IsCancellationRequested)
+            {
+                if (freeBytes() < BranchRegistry.FreeBytesMin)
+                    return NoSpace;
+                if (time.GetElapsedTime(shown) < ProgressInterval)
+                    continue;
+                onProgress(new ImportProgress(ImportPhase.Restoring, await SizeAsync(connection, end.Token)));
+                shown = time.GetTimestamp();
+            }
+
+            return await restoring;
+        }
+        finally
+        {
+            await end.CancelAsync();
+            await ((Task)restoring).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
     }
 
     static async Task RenameAsync(NpgsqlConnection connection, string database, CancellationToken cancellationToken)

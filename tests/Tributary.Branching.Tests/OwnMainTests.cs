@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Branching.Storage;
 using Tributary.Postgres.Programs;
+using Tributary.Testing;
 using static Tributary.Branching.Tests.BranchingFixture;
 
 namespace Tributary.Branching.Tests;
@@ -118,6 +119,25 @@ public sealed class OwnMainTests
         await fixture.StartAsync();
 
         Assert.Equal(2000L, await fixture.AskAsync(await fixture.CreateAsync("repaired"), "app", "SELECT count(*) FROM orders"));
+    }
+
+    [Fact]
+    public async Task An_import_that_would_fill_the_pool_is_ended_before_it_does()
+    {
+        await using var fixture = new OwnMainFixture { Adjust = options => options with { PoolBytesMax = 640L << 20 } };
+        await fixture.InitializeAsync();
+        TestRequirement.Of(fixture.Manager.Status.Driver == "btrfs", "A pool of a size of its own needs btrfs and root.");
+        await File.WriteAllTextAsync(
+            fixture.Dump("endless.sql"),
+            "--\n-- PostgreSQL database dump\n--\nCREATE TABLE endless (x text);\nALTER TABLE endless ALTER x SET STORAGE external;\n"
+            + string.Concat(Enumerable.Repeat("INSERT INTO endless SELECT repeat(md5(i::text), 100) FROM generate_series(1, 500) i; SELECT pg_sleep(0.05);\n", 800)), Token);
+
+        var full = await fixture.ImportAsync("endless.sql", "endless");
+
+        Assert.True(full.Error?.Kind == BranchErrorKind.PoolFull, full.Error?.Message);
+        var small = await fixture.ImportAsync("shop.sql", "fits");
+        Assert.True(small.Succeeded, small.Error?.Message);
+        Assert.Equal(2000L, await fixture.AskAsync(await fixture.CreateAsync("fits"), "fits", "SELECT count(*) FROM orders"));
     }
 
     [Fact]

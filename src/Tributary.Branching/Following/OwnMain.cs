@@ -28,7 +28,7 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     /// </summary>
     static readonly string[] Settings =
     [
-        "shared_buffers = 128MB", "max_wal_size = 1GB", "maintenance_work_mem = 128MB", "wal_level = minimal", "max_wal_senders = 0", "wal_compression = on",
+        "shared_buffers = 128MB", "max_wal_size = 512MB", "maintenance_work_mem = 128MB", "wal_level = minimal", "max_wal_senders = 0", "wal_compression = on",
         "synchronous_commit = on", "autovacuum = off",
     ];
 
