@@ -87,7 +87,7 @@ internal sealed class MainKeeper : IAsyncDisposable
             new LogArchive(installation, pool.Driver, server.SocketDirectory, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
             new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
             main.PositionAsync, main.CloneAsync, time, logger);
-        var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main.PositionAsync, time);
+        var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main, time);
         var import = own is null ? null : new MainImport(own, seeds, () => pool.Space().Free, time, logger);
         return new MainKeeper(options, catalog, main, seeds, shelf, spares, archive, cuts, past, import, time, logger);
     }

@@ -20,7 +20,7 @@ internal sealed class NowCuts(
     BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, MainSeeds mainSeeds, SpareKeeper spares, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>An asynchronous commit is flushed within three times wal_writer_delay, which is 200 ms unless production sets it.</summary>
-    static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
+    internal static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
 
     static readonly TimeSpan SettlePause = TimeSpan.FromMilliseconds(500);
 

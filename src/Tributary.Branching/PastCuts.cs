@@ -15,7 +15,7 @@ namespace Tributary.Branching;
 /// </list>
 /// </summary>
 internal sealed class PastCuts(
-    BranchingOptions options, ArchiveKeeper archive, PointMaker maker, Func<CancellationToken, Task<MainPosition>> position, TimeProvider time)
+    BranchingOptions options, ArchiveKeeper archive, PointMaker maker, IMain main, TimeProvider time)
 {
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(20);
 
@@ -71,18 +71,46 @@ internal sealed class PastCuts(
             return null;
         while (true)
         {
-            var reached = await position(cancellationToken);
+            var reached = await main.PositionAsync(cancellationToken);
             if (point.Lsn is { } lsn ? reached.Lsn >= lsn : reached.DataTime >= point.Time)
-                return reached;
+                return point.Lsn is null ? await WithUnflushedAsync(reached, cancellationToken) : reached;
             if (time.GetElapsedTime(started) > options.NowTimeout)
                 return null;
             await Task.Delay(PollInterval, time, cancellationToken);
         }
     }
 
+    // What production sends is flushed, and a commit that did not wait for its flush may be older than what has been sent. So production is asked
+    // where its log ended after the moment; one that is down has lost what it had not flushed, and main has all there is.
+    async Task<MainPosition?> WithUnflushedAsync(MainPosition reached, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var started = time.GetTimestamp();
+            var end = (await main.AcknowledgedAsync(cancellationToken)).Lsn;
+            while (reached.Lsn < end)
+            {
+                var waited = time.GetElapsedTime(started);
+                if (waited > options.NowTimeout)
+                    return null;
+                // What was inserted and belongs to no commit may wait for its flush until the next one.
+                if (waited > NowCuts.AsynchronousFlushMax && (await main.FlushedAsync(cancellationToken)).Lsn is var flushed && flushed < end)
+                    end = flushed;
+                await Task.Delay(PollInterval, time, cancellationToken);
+                reached = await main.PositionAsync(cancellationToken);
+            }
+        }
+        catch (BranchingException)
+        {
+            // Production does not answer.
+        }
+
+        return reached;
+    }
+
     async Task<BranchError> OutsideAsync(BranchPoint point, CancellationToken cancellationToken)
     {
-        var newest = await position(cancellationToken);
+        var newest = await main.PositionAsync(cancellationToken);
         return new BranchError(BranchErrorKind.InvalidRequest, archive.Oldest is { } oldest
             ? $"{point} is outside the archive, which reaches from {Moment(oldest.DataTime)} ({oldest.Lsn}) to {Moment(newest.DataTime)} ({newest.Lsn}). branching.wal-retention says how far back it goes."
             : "The archive has just begun, and no moment can be recovered from it yet; try again in a few seconds.");

@@ -76,9 +76,20 @@ internal sealed class LogArchive(
         {
             if (whole.Contains(segment.Name))
                 continue;
-            await ReplaceAsync(segment.FullName, Path.Combine(walDirectory, segment.Name[..24]), cancellationToken);
-            if (segment.Extension != Unfinished)
-                whole.Add(segment.Name);
+            var file = segment.FullName;
+            try
+            {
+                await ReplaceAsync(file, Path.Combine(walDirectory, segment.Name[..24]), cancellationToken);
+            }
+            catch (ChildProcessException) when (segment.Extension == Unfinished && !File.Exists(file))
+            {
+                // It was finished since the listing, and has its final name now.
+                file = file[..^Unfinished.Length];
+                await ReplaceAsync(file, Path.Combine(walDirectory, segment.Name[..24]), cancellationToken);
+            }
+
+            if (Path.GetExtension(file) != Unfinished)
+                whole.Add(Path.GetFileName(file));
         }
 
         foreach (var history in Directory.EnumerateFiles(Folder, "*.history"))

@@ -58,14 +58,15 @@ internal static class Sandbox
         ];
         foreach (var readOnly in ReadOnlyFolders)
             arguments.AddRange(["--ro-bind-try", readOnly, readOnly]);
-        foreach (var readOnly in InstallationFolders(installation))
-            arguments.AddRange(["--ro-bind-try", readOnly, readOnly]);
         arguments.AddRange(
         [
             "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
             "--proc", "/proc", "--dev", "/dev",
             "--size", TemporaryBytesMax, "--tmpfs", "/tmp", "--size", SharedMemoryBytesMax, "--tmpfs", "/dev/shm",
         ]);
+        // After /tmp, since an installation may lie below it.
+        foreach (var readOnly in InstallationFolders(installation))
+            arguments.AddRange(["--ro-bind-try", readOnly, readOnly]);
         return arguments;
     }
 
