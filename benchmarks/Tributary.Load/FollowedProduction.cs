@@ -69,6 +69,10 @@ sealed class FollowedProduction : IAsyncDisposable
     public async Task<BranchingStatusResponse> StatusAsync(CancellationToken cancellationToken) =>
         Wanted("show the status", await Client.GetStatusAsync(cancellationToken)).Branching;
 
+    /// <summary>Waits until a branch as of now can be had at once, as on a server that has had time.</summary>
+    public Task WaitForSpareAsync(CancellationToken cancellationToken) =>
+        Tributary.WaitAsync(static status => status.GetProperty("branching").GetProperty("sparesReady").GetInt32() > 0, cancellationToken);
+
     /// <summary>Deletes a branch, which can still be restored.</summary>
     /// <exception cref="InvalidOperationException">It was refused; the message says why.</exception>
     public async ValueTask DeleteBranchAsync(string name) => Wanted($"delete the branch {name}", await Client.DeleteBranchAsync(name, purge: false, CancellationToken.None));

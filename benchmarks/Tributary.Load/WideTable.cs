@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Load.Latency;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Load;
@@ -66,12 +67,7 @@ static class WideTable
 
     static async Task ExecuteAsync(PostgresServer server, IEnumerable<string> statements, CancellationToken cancellationToken)
     {
-        await using var connection = new NpgsqlConnection($"{server.ConnectionString()};Pooling=false;Command Timeout=0");
-        await connection.OpenAsync(cancellationToken);
         foreach (var statement in statements)
-        {
-            await using var command = new NpgsqlCommand(statement, connection);
-            await command.ExecuteNonQueryAsync(cancellationToken);
-        }
+            await MarkedTables.ExecuteAsync($"{server.ConnectionString()};Pooling=false;Command Timeout=0", statement, cancellationToken);
     }
 }

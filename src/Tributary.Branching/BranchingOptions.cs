@@ -1,3 +1,4 @@
+using Npgsql;
 using Tributary.Postgres;
 
 namespace Tributary.Branching;
@@ -157,4 +158,9 @@ public sealed record BranchingOptions
 
     /// <exception cref="InvalidOperationException">Main follows nothing, so nothing may ask.</exception>
     internal PostgresUrl Production => Source ?? throw new InvalidOperationException("Branching without a source has no production to ask.");
+
+    /// <summary>Connections to production that are closed as soon as they are given back.</summary>
+    /// <param name="settings">Further settings of Npgsql.</param>
+    internal NpgsqlDataSource OpenProduction(string settings = "") =>
+        new NpgsqlSlimDataSourceBuilder($"{Production.ToNpgsql()};Pooling=false;{settings}").EnableTransportSecurity().Build();
 }

@@ -32,7 +32,7 @@ public static class BranchingRemoval
         {
             if (options.Following == FollowingMode.None || !MadeSlot(options))
                 return new SlotRemoval(false);
-            await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Timeout=10;Pooling=false").EnableTransportSecurity().Build();
+            await using var source = options.OpenProduction("Timeout=10");
             await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1");
             command.Parameters.AddWithValue(options.SlotName);
             await using var dropped = await command.ExecuteReaderAsync(cancellationToken);

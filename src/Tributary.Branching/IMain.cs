@@ -33,7 +33,7 @@ internal interface IMain : IAsyncDisposable
 
     /// <summary>Waits until it is at a position; false when that takes too long.</summary>
     /// <exception cref="NpgsqlException">It does not answer.</exception>
-    Task<bool> WaitForAsync(Lsn position, CancellationToken cancellationToken);
+    Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken);
 
     /// <summary>Clones its data as of one moment, at or after what <see cref="PositionAsync"/> has answered before.</summary>
     Task CloneAsync(string copy, CancellationToken cancellationToken);

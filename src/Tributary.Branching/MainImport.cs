@@ -20,7 +20,8 @@ namespace Tributary.Branching;
 /// </list>
 /// </summary>
 /// <param name="freeBytes">What the pool has free.</param>
-internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeBytes, TimeProvider time, ILogger logger)
+/// <param name="flush">Writes what the pool has in memory.</param>
+internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeBytes, Func<CancellationToken, Task> flush, TimeProvider time, ILogger logger)
 {
     const int IdentifierBytesMax = 63;
 
@@ -28,6 +29,9 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
 
     /// <summary>What a fast disk takes within this is less than what is kept back.</summary>
     static readonly TimeSpan SpaceInterval = TimeSpan.FromMilliseconds(100);
+
+    /// <summary>A main that has just ended on a full disk, or is started, answers sooner.</summary>
+    static readonly TimeSpan AnswerLimit = TimeSpan.FromMinutes(1);
 
     static readonly BranchError NoSpace = new(
         BranchErrorKind.PoolFull,
@@ -54,7 +58,9 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
         catch (NpgsqlException exception)
         {
             // A server that cannot write its log ends, and says so to nobody.
-            return freeBytes() < BranchRegistry.FreeBytesMin ? NoSpace : new BranchError(BranchErrorKind.ComputeFailed, $"Main did not take the import: {exception.Message}");
+            var isFull = freeBytes() < BranchRegistry.FreeBytesMin;
+            await RecoverAsync(cancellationToken);
+            return isFull ? NoSpace : new BranchError(BranchErrorKind.ComputeFailed, $"Main did not take the import: {exception.Message}");
         }
         catch (Exception exception) when (exception is ChildProcessException or StorageException or IOException or InvalidOperationException)
         {
@@ -69,6 +75,8 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
     async Task<BranchResult<ImportReport>> ImportAsync(
         DumpFile dump, string database, bool createsRoles, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
     {
+        if (!await main.AnswersAsync(AnswerLimit, cancellationToken))
+            return new BranchError(BranchErrorKind.NotReady, "Main does not answer; it is started again. `tributary status` shows what it says.");
         if (await OccupiedAsync(database, cancellationToken) is { } occupied)
             return occupied;
         Log.ImportBegins(logger, dump.Path, database);
@@ -170,6 +178,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
     // An import that would fill the pool is ended before main and the branches, who share it, cannot write.
     async Task<BranchError?> RestoreAsync(DumpFile dump, NpgsqlConnection connection, Action<ImportProgress> onProgress, CancellationToken cancellationToken)
     {
+        var space = new ImportSpace(freeBytes, flush);
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var restoring = DumpPrograms.RestoreAsync(dump, main.SocketDirectory, OwnMain.UnfinishedDatabase, end.Token);
         try
@@ -177,7 +186,7 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
             var shown = time.GetTimestamp();
             while (await Task.WhenAny(restoring, Task.Delay(SpaceInterval, time, end.Token)) != restoring && !end.IsCancellationRequested)
             {
-                if (freeBytes() < BranchRegistry.FreeBytesMin)
+                if (await space.IsShortAsync(end.Token))
                     return NoSpace;
                 if (time.GetElapsedTime(shown) < ProgressInterval)
                     continue;
@@ -198,14 +207,29 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
     {
         await using (var transaction = await connection.BeginTransactionAsync(cancellationToken))
         {
-            await using var exists = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", connection) { Parameters = { new() { Value = database } } };
-            if (await exists.ExecuteScalarAsync(cancellationToken) is true)
+            if (await OwnMain.HasDatabaseAsync(connection, database, cancellationToken))
                 await connection.ExecuteAsync($"ALTER DATABASE {SqlQuoting.Identifier(database)} RENAME TO {OwnMain.ReplacedDatabase}", cancellationToken);
             await connection.ExecuteAsync($"ALTER DATABASE {OwnMain.UnfinishedDatabase} RENAME TO {SqlQuoting.Identifier(database)}", cancellationToken);
             await transaction.CommitAsync(cancellationToken);
         }
 
         await DropAsync(connection, OwnMain.ReplacedDatabase, CancellationToken.None);
+    }
+
+    // What the import has left would hold the space that main needs.
+    async Task RecoverAsync(CancellationToken cancellationToken)
+    {
+        if (!await main.AnswersAsync(AnswerLimit, cancellationToken))
+            return;
+        try
+        {
+            await using var connection = await main.ConnectAsync("postgres", cancellationToken);
+            await DropAsync(connection, OwnMain.UnfinishedDatabase, cancellationToken);
+        }
+        catch (NpgsqlException)
+        {
+            // The next start of main removes it, and so does the next import.
+        }
     }
 
     // A program that was just killed may still have its session.

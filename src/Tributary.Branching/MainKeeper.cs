@@ -88,7 +88,7 @@ internal sealed class MainKeeper : IAsyncDisposable
             new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
             main.PositionAsync, main.CloneAsync, time, logger);
         var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main, time);
-        var import = own is null ? null : new MainImport(own, seeds, () => pool.Space().Free, time, logger);
+        var import = own is null ? null : new MainImport(own, seeds, () => pool.Space().Free, token => PoolFlush.FlushAsync(pool.Root, token), time, logger);
         return new MainKeeper(options, catalog, main, seeds, shelf, spares, archive, cuts, past, import, time, logger);
     }
 

@@ -19,9 +19,6 @@ namespace Tributary.Branching;
 internal sealed class NowCuts(
     BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, MainSeeds mainSeeds, SpareKeeper spares, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
-    /// <summary>An asynchronous commit is flushed within three times wal_writer_delay, which is 200 ms unless production sets it.</summary>
-    internal static readonly TimeSpan AsynchronousFlushMax = TimeSpan.FromMilliseconds(700);
-
     static readonly TimeSpan SettlePause = TimeSpan.FromMilliseconds(500);
 
     readonly Lock _lock = new();
@@ -145,7 +142,7 @@ internal sealed class NowCuts(
             await Task.Delay(options.NowGatherTime, time, cancellationToken);
             while (true)
             {
-                if (!await ReachAsync(spare, moment, cancellationToken))
+                if (!await main.ReachAsync(moment, spare.WaitForAsync, options.NowTimeout, cancellationToken))
                 {
                     await spares.DiscardAsync(spare);
                     return new BranchError(BranchErrorKind.NotReady, $"The spare did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far main is. A branch of the newest seed needs no waiting: tributary branch create --from-seed");
@@ -181,18 +178,9 @@ internal sealed class NowCuts(
     {
         Close(group);
         var (_, moment) = await AskAsync(group, cancellationToken);
-        if (!await main.WaitForAsync(moment.Lsn, cancellationToken))
+        if (!await main.WaitForAsync(moment.Lsn, options.NowTimeout, cancellationToken))
             return new BranchError(BranchErrorKind.NotReady, $"Main did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far it is.");
         return Shared(await mainSeeds.AtLeastAsync(moment.Lsn, moment.At, cancellationToken), moment);
-    }
-
-    // What was inserted and belongs to no commit may wait for its flush until the next one; all commits are flushed sooner.
-    async Task<bool> ReachAsync(Spare spare, MomentOfSource moment, CancellationToken cancellationToken)
-    {
-        if (await spare.WaitForAsync(moment.Lsn, AsynchronousFlushMax, cancellationToken))
-            return true;
-        var flushed = (await main.FlushedAsync(cancellationToken)).Lsn;
-        return await spare.WaitForAsync(flushed < moment.Lsn ? flushed : moment.Lsn, options.NowTimeout, cancellationToken);
     }
 
     // The number of members is read before the question, so that whoever comes later is not counted as asked for.

@@ -86,26 +86,13 @@ internal sealed class PastCuts(
     {
         try
         {
-            var started = time.GetTimestamp();
-            var end = (await main.AcknowledgedAsync(cancellationToken)).Lsn;
-            while (reached.Lsn < end)
-            {
-                var waited = time.GetElapsedTime(started);
-                if (waited > options.NowTimeout)
-                    return null;
-                // What was inserted and belongs to no commit may wait for its flush until the next one.
-                if (waited > NowCuts.AsynchronousFlushMax && (await main.FlushedAsync(cancellationToken)).Lsn is var flushed && flushed < end)
-                    end = flushed;
-                await Task.Delay(PollInterval, time, cancellationToken);
-                reached = await main.PositionAsync(cancellationToken);
-            }
+            var moment = await main.AcknowledgedAsync(cancellationToken);
+            return await main.ReachAsync(moment, main.WaitForAsync, options.NowTimeout, cancellationToken) ? await main.PositionAsync(cancellationToken) : null;
         }
         catch (BranchingException)
         {
-            // Production does not answer.
+            return reached;
         }
-
-        return reached;
     }
 
     async Task<BranchError> OutsideAsync(BranchPoint point, CancellationToken cancellationToken)

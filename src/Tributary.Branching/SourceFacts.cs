@@ -21,7 +21,7 @@ internal sealed record SourceFacts(string SystemIdentifier, int Major, string Su
     {
         try
         {
-            await using var source = new NpgsqlSlimDataSourceBuilder($"{options.Production.ToNpgsql()};Timeout={FreshConnectTimeoutSeconds};Pooling=false").EnableTransportSecurity().Build();
+            await using var source = options.OpenProduction($"Timeout={FreshConnectTimeoutSeconds}");
             await using var connection = await source.OpenConnectionAsync(cancellationToken);
             var facts = await ReadAsync(connection, cancellationToken);
             return await ObstacleAsync(connection, options, cancellationToken) is { } obstacle ? obstacle : facts;

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Tributary.Postgres;
 using Tributary.Postgres.Programs;
@@ -11,12 +10,11 @@ public sealed class BranchingFixture : IAsyncLifetime
 {
     static readonly TimeSpan Deadline = TimeSpan.FromSeconds(90);
 
-    readonly CancellationTokenSource _stop = new();
-    Task _run = Task.CompletedTask;
+    ManagerRun? _run;
 
     public PostgresServer Production { get; private set; } = null!;
 
-    public BranchManager Manager { get; private set; } = null!;
+    public BranchManager Manager => _run!.Manager;
 
     /// <summary>Changes the options that the manager is opened with.</summary>
     public Func<BranchingOptions, BranchingOptions> Adjust { get; init; } = static options => options;
@@ -57,10 +55,7 @@ public sealed class BranchingFixture : IAsyncLifetime
 
     public async Task StartManagerAsync(BranchingOptions options)
     {
-        var opened = await BranchManager.OpenAsync(options, TimeProvider.System, NullLoggerFactory.Instance, Token);
-        Assert.True(opened.Succeeded, opened.Error?.Message);
-        Manager = opened.Value;
-        _run = Manager.RunAsync(_stop.Token);
+        _run = await ManagerRun.StartAsync(options);
         await UntilAsync(() => Manager.Status.Seeds.Count > 0, () => $"no seed: {Manager.Status}");
     }
 
@@ -129,19 +124,8 @@ public sealed class BranchingFixture : IAsyncLifetime
     /// <summary>Stops the manager, but not production; the state stays.</summary>
     public async Task StopManagerAsync()
     {
-        if (_stop.IsCancellationRequested)
-            return;
-        await _stop.CancelAsync();
-        try
-        {
-            await _run;
-        }
-        catch (OperationCanceledException)
-        {
-            // That is how it ends.
-        }
-
-        await Manager.DisposeAsync();
+        if (_run is not null)
+            await _run.DisposeAsync();
     }
 
     public async ValueTask DisposeAsync()
@@ -149,7 +133,6 @@ public sealed class BranchingFixture : IAsyncLifetime
         await StopManagerAsync();
         if (!IsGuest)
             await Production.DisposeAsync();
-        _stop.Dispose();
     }
 
     static PostgresUrl Parse(string url) => PostgresUrl.TryParse(url, out var parsed, out var error) ? parsed : throw new ArgumentException(error);

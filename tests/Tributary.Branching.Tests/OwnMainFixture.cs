@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Tributary.Postgres.Programs;
 using Tributary.Testing;
@@ -9,12 +8,11 @@ namespace Tributary.Branching.Tests;
 /// <summary>A manager whose main follows nothing, and dumps of a shop with roles, an index, a large object and a view, in every format.</summary>
 public sealed class OwnMainFixture : IAsyncLifetime
 {
-    CancellationTokenSource _stop = new();
-    Task _run = Task.CompletedTask;
+    ManagerRun? _run;
 
     public string Dumps { get; } = TestFolder.New("dumps");
 
-    public BranchManager Manager { get; private set; } = null!;
+    public BranchManager Manager => _run!.Manager;
 
     public BranchingOptions Options { get; private set; } = new()
     {
@@ -54,31 +52,15 @@ public sealed class OwnMainFixture : IAsyncLifetime
 
     public async Task StartAsync()
     {
-        var opened = await BranchManager.OpenAsync(Options, TimeProvider.System, NullLoggerFactory.Instance, Token);
-        Assert.True(opened.Succeeded, opened.Error?.Message);
-        Manager = opened.Value;
-        _stop = new CancellationTokenSource();
-        _run = Manager.RunAsync(_stop.Token);
+        _run = await ManagerRun.StartAsync(Options);
         await UntilAsync(() => Manager.Status is { Phase: BranchingPhase.Serving, Seeds.Count: > 0 }, () => $"no seed: {Manager.Status}");
     }
 
     public async Task StopAsync()
     {
         // One that could not be started has said why.
-        if (Manager is null)
-            return;
-        await _stop.CancelAsync();
-        try
-        {
-            await _run;
-        }
-        catch (OperationCanceledException)
-        {
-            // That is how it ends.
-        }
-
-        await Manager.DisposeAsync();
-        _stop.Dispose();
+        if (_run is not null)
+            await _run.DisposeAsync();
     }
 
     public Task<BranchResult<ImportReport>> ImportAsync(string file, string? database = null, bool createsRoles = false, Action<ImportProgress>? onProgress = null) =>

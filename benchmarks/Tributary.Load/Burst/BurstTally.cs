@@ -1,12 +1,11 @@
 using System.Diagnostics;
-using Tributary.Load.Create;
 
 namespace Tributary.Load.Burst;
 
 /// <summary>What one contestant's bursts add up to.</summary>
 sealed class BurstTally
 {
-    readonly Dictionary<string, Durations> _parts = [];
+    readonly StepDurations _parts = new();
     double _cpuMs;
     long _memoryBytes;
     int _branches;
@@ -21,7 +20,7 @@ sealed class BurstTally
     [
         new Measurement(maker.Role, $"{maker.Contestant}, all usable", All.ToString(), null, null),
         new Measurement(maker.Role, $"{maker.Contestant}, each", Each.ToString(), _cpuMs / _branches, _memoryBytes / _branches),
-        .. _parts.Select(part => new Measurement(Role.Part, part.Key, part.Value.ToString(), null, null)),
+        .. _parts.Measurements,
     ];
 
     public async Task RunAsync(int round, int branches, IBurst maker, CancellationToken cancellationToken)
@@ -45,17 +44,11 @@ sealed class BurstTally
 
         _cpuMs += maker.CpuMs - cpuBefore;
         _branches += branches;
-        foreach (var made in making)
-            Add(await made);
-    }
-
-    void Add(MadeBranch made)
-    {
-        Each.Add(made.Elapsed);
-        foreach (var (step, elapsed) in made.Parts)
+        foreach (var branch in making)
         {
-            _parts.TryAdd(step, new Durations());
-            _parts[step].Add(elapsed);
+            var made = await branch;
+            Each.Add(made.Elapsed);
+            _parts.Add(made.Parts);
         }
     }
 }

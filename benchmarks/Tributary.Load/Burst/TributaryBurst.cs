@@ -15,8 +15,7 @@ sealed class TributaryBurst(FollowedProduction followed) : IBurst
 
     public long MemoryBytes => ProcessMeter.TreeBytes(followed.Tributary.ProcessId);
 
-    public Task PrepareAsync(CancellationToken cancellationToken) =>
-        followed.Tributary.WaitAsync(static status => status.GetProperty("branching").GetProperty("sparesReady").GetInt32() > 0, cancellationToken);
+    public Task PrepareAsync(CancellationToken cancellationToken) => followed.WaitForSpareAsync(cancellationToken);
 
     public async Task<MadeBranch> MakeAsync(string name, CancellationToken cancellationToken)
     {

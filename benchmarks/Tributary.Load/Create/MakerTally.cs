@@ -3,7 +3,7 @@ namespace Tributary.Load.Create;
 /// <summary>What one contestant's rounds add up to.</summary>
 sealed class MakerTally(IBranchMaker maker)
 {
-    readonly Dictionary<string, Durations> _parts = [];
+    readonly StepDurations _parts = new();
     double _cpuMs;
     long _memoryBytes;
     int _rounds;
@@ -13,7 +13,7 @@ sealed class MakerTally(IBranchMaker maker)
     public IEnumerable<Measurement> Measurements =>
     [
         new Measurement(maker.Role, maker.Contestant, Whole.ToString(), _cpuMs / _rounds, _memoryBytes / _rounds),
-        .. _parts.Select(part => new Measurement(Role.Part, part.Key, part.Value.ToString(), null, null)),
+        .. _parts.Measurements,
     ];
 
     public async Task RunAsync(string name, bool counts, CancellationToken cancellationToken)
@@ -25,12 +25,7 @@ sealed class MakerTally(IBranchMaker maker)
         if (!counts)
             return;
         Whole.Add(made.Elapsed);
-        foreach (var (step, elapsed) in made.Parts)
-        {
-            _parts.TryAdd(step, new Durations());
-            _parts[step].Add(elapsed);
-        }
-
+        _parts.Add(made.Parts);
         // Its processes have ended by now, so the kernel has booked their time on the one that started them.
         _cpuMs += maker.CpuMs - cpuBefore;
         _memoryBytes += made.MemoryBytes;

@@ -47,7 +47,7 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
     public async Task<MadeBranch> MakeAsync(string name, CancellationToken cancellationToken)
     {
         if (_asOfNow)
-            await _followed.Tributary.WaitAsync(static status => status.GetProperty("branching").GetProperty("sparesReady").GetInt32() > 0, cancellationToken);
+            await _followed.WaitForSpareAsync(cancellationToken);
         var memoryBefore = ProcessMeter.TreeBytes(_followed.Tributary.ProcessId);
         var started = Stopwatch.GetTimestamp();
         var branch = await _followed.CreateBranchAsync(new BranchCreateRequest { Name = name, FromSeed = !_asOfNow }, cancellationToken);

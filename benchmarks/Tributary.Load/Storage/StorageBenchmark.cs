@@ -39,7 +39,7 @@ sealed class StorageBenchmark : IBenchmark
         await using var pool = await LoopPool.CreateAsync((2 * bytes) + LoopPool.BytesDefault, cancellationToken);
         await using var followed = await FollowedProduction.StartInAsync(
             installation, pool, "tributary", ", idle-timeout: 5s", (server, token) => WideTable.FillAsync(server, bytes, token), cancellationToken);
-        await followed.Tributary.WaitAsync(static status => status.GetProperty("branching").GetProperty("sparesReady").GetInt32() > 0, cancellationToken);
+        await followed.WaitForSpareAsync(cancellationToken);
         var before = await MeasureAsync(followed, pool, cancellationToken);
 
         // Step 2: Make the branches and change a part of each.

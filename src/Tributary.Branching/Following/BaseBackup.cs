@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Npgsql;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Following;
@@ -45,7 +44,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
     /// <summary>Drops the slot that an interrupted base backup of ours has left on production, so that it does not hold the log for ever.</summary>
     public async Task DropSlotAsync(CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
+        await using var source = options.OpenProduction();
         await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
         command.Parameters.AddWithValue(options.SlotName);
         await command.ExecuteNonQueryAsync(cancellationToken);
@@ -55,7 +54,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
     /// <exception cref="BranchingException">It has one.</exception>
     public async Task RefuseForeignSlotAsync(CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
+        await using var source = options.OpenProduction();
         await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");
         command.Parameters.AddWithValue(options.SlotName);
         if (await command.ExecuteScalarAsync(cancellationToken) is true)
@@ -117,11 +116,7 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
                 entry.Delete();
         }
 
-        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf", "standby.signal" })
-        {
-            File.WriteAllText(Path.Combine(dataDirectory, file), "");
-            PostgresUser.Own(Path.Combine(dataDirectory, file));
-        }
+        MainServer.EmptyConfiguration(dataDirectory, "standby.signal");
     }
 
     static string ConnectionValue(string value) =>

@@ -55,7 +55,7 @@ internal sealed class FollowWatch(
 
     async Task<string?> LookAsync(bool silent, CancellationToken cancellationToken)
     {
-        await using var source = new NpgsqlSlimDataSourceBuilder(options.Production.ToNpgsql() + ";Pooling=false").EnableTransportSecurity().Build();
+        await using var source = options.OpenProduction();
         await using var command = source.CreateCommand(
             """
             SELECT s.slot_name IS NOT NULL, to_jsonb(s) ->> 'wal_status',

@@ -13,6 +13,8 @@ internal sealed class MainServer(
 {
     public const string Volume = "main";
 
+    static readonly string[] _configurationFiles = ["postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf"];
+
     readonly SemaphoreSlim _lock = new(1, 1);
     LaunchSpec? _spec;
     IRunningPostgres? _running;
@@ -42,6 +44,20 @@ internal sealed class MainServer(
         _running = await launcher.LaunchAsync(spec, cancellationToken);
         _dataSource = new NpgsqlSlimDataSourceBuilder(
             $"Host={_running.SocketDirectory};Username={superuser};Database=postgres;Maximum Pool Size=2;Application Name=tributary").Build();
+    }
+
+    /// <summary>
+    /// Empties what a data directory says of configuration, which lies outside of it for every server of ours; the files must be there for a
+    /// branch all the same.
+    /// </summary>
+    /// <param name="marks">Further files that say something by being there.</param>
+    public static void EmptyConfiguration(string dataDirectory, params string[] marks)
+    {
+        foreach (var file in _configurationFiles.Concat(marks))
+        {
+            File.WriteAllText(Path.Combine(dataDirectory, file), "");
+            PostgresUser.Own(Path.Combine(dataDirectory, file));
+        }
     }
 
     /// <summary>Keeps it running until cancelled.</summary>

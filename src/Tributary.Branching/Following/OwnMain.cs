@@ -28,9 +28,11 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     /// </summary>
     static readonly string[] Settings =
     [
-        "shared_buffers = 128MB", "max_wal_size = 512MB", "maintenance_work_mem = 128MB", "wal_level = minimal", "max_wal_senders = 0", "wal_compression = on",
+        "shared_buffers = 128MB", "max_wal_size = 256MB", "maintenance_work_mem = 128MB", "wal_level = minimal", "max_wal_senders = 0", "wal_compression = on",
         "synchronous_commit = on", "autovacuum = off",
     ];
+
+    static readonly TimeSpan AnswerPoll = TimeSpan.FromMilliseconds(100);
 
     readonly SemaphoreSlim _changing = new(1, 1);
     MainPosition? _present;
@@ -46,19 +48,35 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
 
     /// <summary>A connection of the superuser to a database.</summary>
     /// <exception cref="NpgsqlException">Main does not answer, or has no such database.</exception>
-    public async Task<NpgsqlConnection> ConnectAsync(string database, CancellationToken cancellationToken)
+    public Task<NpgsqlConnection> ConnectAsync(string database, CancellationToken cancellationToken) =>
+        SuperuserCommand.OpenAsync(server.ConnectionString(database), cancellationToken);
+
+    /// <summary>Waits until it answers; false when it has not within the limit.</summary>
+    public async Task<bool> AnswersAsync(TimeSpan limit, CancellationToken cancellationToken)
     {
-        var connection = new NpgsqlConnection(server.ConnectionString(database));
-        try
+        var started = time.GetTimestamp();
+        while (true)
         {
-            await connection.OpenAsync(cancellationToken);
-            return connection;
+            try
+            {
+                await using var connection = await ConnectAsync("postgres", cancellationToken);
+                return true;
+            }
+            catch (NpgsqlException) when (time.GetElapsedTime(started) < limit)
+            {
+                await Task.Delay(AnswerPoll, time, cancellationToken);
+            }
+            catch (NpgsqlException)
+            {
+                return false;
+            }
         }
-        catch
-        {
-            await connection.DisposeAsync();
-            throw;
-        }
+    }
+
+    public static async Task<bool> HasDatabaseAsync(NpgsqlConnection connection, string database, CancellationToken cancellationToken)
+    {
+        await using var question = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", connection) { Parameters = { new() { Value = database } } };
+        return await question.ExecuteScalarAsync(cancellationToken) is true;
     }
 
     public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
@@ -72,9 +90,7 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
             ])
             { AsPostgresUser = true }, cancellationToken);
         made.EnsureSucceeded("initdb for main");
-        // Configuration lies outside the data directory, as for every server of ours; files of these names must be there for a branch all the same.
-        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf" })
-            await File.WriteAllTextAsync(Path.Combine(server.DataDirectory, file), "", cancellationToken);
+        MainServer.EmptyConfiguration(server.DataDirectory);
         Log.MainMade(logger, installation.Major);
     }
 
@@ -122,7 +138,7 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     }
 
     /// <summary>It is its own source, so it is wherever it has been.</summary>
-    public async Task<bool> WaitForAsync(Lsn position, CancellationToken cancellationToken) => (await PositionAsync(cancellationToken)).Lsn >= position;
+    public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) => (await PositionAsync(cancellationToken)).Lsn >= position;
 
     /// <summary>Waits for a change to end, so that no clone holds half of it.</summary>
     public async Task CloneAsync(string copy, CancellationToken cancellationToken)
@@ -196,8 +212,7 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
         await using var connection = await server.Source.OpenConnectionAsync(cancellationToken);
         foreach (var left in new[] { UnfinishedDatabase, ReplacedDatabase })
             await connection.ExecuteAsync($"DROP DATABASE IF EXISTS {left}", cancellationToken);
-        await using var question = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", connection) { Parameters = { new() { Value = options.Database } } };
-        if (await question.ExecuteScalarAsync(cancellationToken) is not true)
+        if (!await HasDatabaseAsync(connection, options.Database, cancellationToken))
             await connection.ExecuteAsync($"CREATE DATABASE {SqlQuoting.Identifier(options.Database)}", cancellationToken);
     }
 }

@@ -81,12 +81,12 @@ internal sealed class PhysicalFollower : IMain
         return new MainPosition(lsn, await row.IsDBNullAsync(1, cancellationToken) ? _time.GetUtcNow() : new DateTimeOffset(row.GetDateTime(1), TimeSpan.Zero));
     }
 
-    public async Task<bool> WaitForAsync(Lsn position, CancellationToken cancellationToken)
+    public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
     {
         var started = _time.GetTimestamp();
         while ((await PositionAsync(cancellationToken)).Lsn < position)
         {
-            if (_time.GetElapsedTime(started) > _options.NowTimeout)
+            if (_time.GetElapsedTime(started) > limit)
                 return false;
             await Task.Delay(PositionPollInterval, _time, cancellationToken);
         }

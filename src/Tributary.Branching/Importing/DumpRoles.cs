@@ -12,6 +12,8 @@ internal static partial class DumpRoles
     /// <summary>No command that names a role is longer; of a longer line, which is data or a function's body, only the beginning is looked at.</summary>
     const int LineCharsMax = 64 * 1024;
 
+    const string Role = """(?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*))""";
+
     static readonly string[] NoRoles = ["public", "current_user", "current_role", "session_user"];
 
     /// <param name="sql">Plain SQL by pg_dump or pg_restore.</param>
@@ -55,14 +57,14 @@ internal static partial class DumpRoles
         return any ? line.ToString() : null;
     }
 
-    [GeneratedRegex("""
+    [GeneratedRegex($"""
         ^(?:
-          ALTER\ DEFAULT\ PRIVILEGES\ FOR\ ROLE\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*))\ .*\ (?:TO|FROM)\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*))(?:\ WITH\ GRANT\ OPTION)?;
-        | ALTER\ .*\ OWNER\ TO\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*));
-        | GRANT\ .*\ TO\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*))(?:\ WITH\ GRANT\ OPTION)?(?:\ GRANTED\ BY\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)))?;
-        | REVOKE\ .*\ FROM\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*))(?:\ GRANTED\ BY\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)))?;
-        | SET\ SESSION\ AUTHORIZATION\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)|'[^']+');
-        | CREATE\ POLICY\ .*?\ TO\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*))(?:,\ (?<role>(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)))*(?:\ USING.*|\ WITH\ CHECK.*)?;
+          ALTER\ DEFAULT\ PRIVILEGES\ FOR\ ROLE\ {Role}\ .*\ (?:TO|FROM)\ {Role}(?:\ WITH\ GRANT\ OPTION)?;
+        | ALTER\ .*\ OWNER\ TO\ {Role};
+        | GRANT\ .*\ TO\ {Role}(?:\ WITH\ GRANT\ OPTION)?(?:\ GRANTED\ BY\ {Role})?;
+        | REVOKE\ .*\ FROM\ {Role}(?:\ GRANTED\ BY\ {Role})?;
+        | SET\ SESSION\ AUTHORIZATION\ (?:{Role}|(?<role>'[^']+'));
+        | CREATE\ POLICY\ .*?\ TO\ {Role}(?:,\ {Role})*(?:\ USING.*|\ WITH\ CHECK.*)?;
         )$
         """, RegexOptions.IgnorePatternWhitespace | RegexOptions.CultureInvariant)]
     private static partial Regex Commands();

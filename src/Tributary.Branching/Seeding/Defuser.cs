@@ -10,20 +10,8 @@ namespace Tributary.Branching.Seeding;
 internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
 {
     /// <summary>A connection of the superuser over the socket that trusts it.</summary>
-    public async Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken)
-    {
-        var connection = new NpgsqlConnection($"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary");
-        try
-        {
-            await connection.OpenAsync(cancellationToken);
-            return connection;
-        }
-        catch
-        {
-            await connection.DisposeAsync();
-            throw;
-        }
-    }
+    public Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken) => SuperuserCommand.OpenAsync(
+        $"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary", cancellationToken);
 
     /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
