@@ -1,5 +1,7 @@
+using System.Buffers.Binary;
 using System.Diagnostics;
 using System.Globalization;
+using System.Numerics;
 using Microsoft.Extensions.Logging;
 using Tributary.Postgres;
 using Tributary.Postgres.Programs;
@@ -19,6 +21,12 @@ internal sealed class LogArchive(
 {
     /// <summary>How pg_receivewal names the segment that it is writing.</summary>
     const string Unfinished = ".partial";
+
+    /// <summary>After the fields of XLogPageHeaderData, which end at 24, and the system's identifier.</summary>
+    const int SegmentSizeOffset = 32;
+
+    /// <summary>The least that initdb allows.</summary>
+    const uint SegmentBytesMin = 1 << 20;
 
     static readonly TimeSpan RetryPauseMax = TimeSpan.FromSeconds(30);
 
@@ -162,8 +170,20 @@ internal sealed class LogArchive(
 
     static string Place(FileInfo segment) => segment.Name[8..24];
 
-    // Every file has the whole size, also the unfinished one.
-    static long? SegmentSize(List<FileInfo> segments) => segments is [.., var newest] && newest.Length > 0 ? newest.Length : null;
+    // The oldest file's first page tells: xlp_seg_size of XLogLongPageHeaderData (src/include/access/xlog_internal.h). The newest file's length
+    // does not, since pg_receivewal fills a segment up with zeros before it writes into it; with too small a size the places of the log would
+    // be too large, and what the images need would be removed.
+    static long? SegmentSize(List<FileInfo> segments)
+    {
+        if (segments is not [var oldest, ..])
+            return null;
+        Span<byte> header = stackalloc byte[SegmentSizeOffset + sizeof(uint)];
+        using var file = oldest.OpenRead();
+        if (file.ReadAtLeast(header, header.Length, throwOnEndOfStream: false) < header.Length)
+            return null;
+        var size = BinaryPrimitives.ReadUInt32LittleEndian(header[SegmentSizeOffset..]);
+        return size >= SegmentBytesMin && BitOperations.IsPow2(size) ? size : null;
+    }
 
     static string NameOf(Lsn position, long size)
     {
