@@ -39,12 +39,12 @@ public sealed class BranchManager : IAsyncDisposable
     readonly PoolKeeper _poolKeeper;
     readonly PoolMeter _meter;
 
-    BranchManager(BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, BranchPasswords passwords, TimeProvider time, ILogger logger)
+    BranchManager(BranchingOptions options, SourceFacts facts, IMainFeed? feed, Pool pool, BranchCatalog catalog, BranchPasswords passwords, TimeProvider time, ILogger logger)
     {
         (_options, _pool, _catalog, _passwords) = (options, pool, catalog, passwords);
         _registry = new BranchRegistry(options, catalog, () => pool.Space().Free, time);
         _main = MainKeeper.Compose(
-            options, facts, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
+            options, facts, feed, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
         _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, time, logger);
         _maker = new BranchMaker(_registry, catalog, pool.Driver, _computes, _main, time, logger);
         _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, () => pool.Space().Free, time, logger);
@@ -58,8 +58,9 @@ public sealed class BranchManager : IAsyncDisposable
     public BranchingStatus Status => _main.Describe(_pool.Driver.Name, _registry.In(BranchState.Ready).Count, _computes.Running);
 
     /// <summary>Opens the pool and the catalog and mends what a crash left. Main begins to follow in <see cref="RunAsync"/>.</summary>
+    /// <param name="feed">What brings production's changes into main with <see cref="FollowingMode.Logical"/>; else null.</param>
     public static async Task<BranchResult<BranchManager>> OpenAsync(
-        BranchingOptions options, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
+        BranchingOptions options, IMainFeed? feed, TimeProvider time, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var logger = loggers.CreateLogger("Tributary.Branching");
         Pool? pool = null;
@@ -77,7 +78,7 @@ public sealed class BranchManager : IAsyncDisposable
             var read = await SourceMemory.ReadAsync(options, catalog, pool.Driver.PathOf(MainKeeper.Volume), logger, cancellationToken);
             if (read.Value is not { } facts)
                 throw new BranchingException(read.Error!);
-            var manager = new BranchManager(options, facts, pool, catalog, BranchPasswords.Open(Path.Combine(options.StateDirectory, KeyFile)), time, logger);
+            var manager = new BranchManager(options, facts, feed, pool, catalog, BranchPasswords.Open(Path.Combine(options.StateDirectory, KeyFile)), time, logger);
             await manager._remover.ReconcileAsync(cancellationToken);
             await manager._main.ReconcileAsync(cancellationToken);
             return manager;
@@ -94,9 +95,23 @@ public sealed class BranchManager : IAsyncDisposable
     /// <summary>Follows production, makes seeds, puts idle branches to sleep and ends those whose time has come until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        await Task.WhenAll(
-            _main.RunAsync(cancellationToken), _computes.RunAsync(cancellationToken), _remover.RunAsync(cancellationToken),
-            _quota.RunAsync(cancellationToken), _usage.RunAsync(cancellationToken), _poolKeeper.RunAsync(cancellationToken));
+        // One that fails ends the others, or nobody would hear of it before the server is stopped. One that has nothing to do ends at once.
+        using var all = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        List<Task> loops =
+        [
+            _main.RunAsync(all.Token), _computes.RunAsync(all.Token), _remover.RunAsync(all.Token), _quota.RunAsync(all.Token), _usage.RunAsync(all.Token),
+            _poolKeeper.RunAsync(all.Token),
+        ];
+        while (loops.Count > 0)
+        {
+            var ended = await Task.WhenAny(loops);
+            loops.Remove(ended);
+            if (ended.IsCompletedSuccessfully)
+                continue;
+            await all.CancelAsync();
+            await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ended;
+        }
     }
 
     /// <summary>Makes a branch. One of a seed or a fork starts with its first connection; one of now may run already.</summary>

@@ -24,8 +24,9 @@ public sealed record BranchingOptions
     public string OwnDatabase { get; init; } = "app";
 
     /// <summary>
-    /// The major version of a main that follows nothing; it never changes. Null, the default, is the newest that the machine's packages have
-    /// installed when main is made.
+    /// The major version of a main that is no standby; it never changes. Null, the default, for one that follows production is production's
+    /// version, or the newest here without that; for one that follows nothing the newest that the machine's packages have installed. Main's first
+    /// start decides.
     /// </summary>
     public int? OwnMajor { get; init; }
 
@@ -47,7 +48,7 @@ public sealed record BranchingOptions
     /// </summary>
     public long PoolBytesMax { get; init; } = 64L << 30;
 
-    /// <summary>The physical slot on production that keeps the log for main. Default <c>tributary_main</c>.</summary>
+    /// <summary>The slot on production that keeps the log for main. Default <c>tributary_main</c>.</summary>
     public string SlotName { get; init; } = "tributary_main";
 
     /// <summary>
@@ -153,8 +154,8 @@ public sealed record BranchingOptions
     /// <summary>The database that a branch's connection string names.</summary>
     public string Database => Following == FollowingMode.None ? OwnDatabase : Production.Database;
 
-    /// <summary>How many spares are kept: a main that is no standby has none, since a clone of it is its present already.</summary>
-    public int SparesWanted => Following == FollowingMode.Physical ? SparesKept : 0;
+    /// <summary>How many spares are kept: a main that follows nothing has none, since a clone of it is its present already.</summary>
+    public int SparesWanted => Following == FollowingMode.None ? 0 : SparesKept;
 
     /// <exception cref="InvalidOperationException">Main follows nothing, so nothing may ask.</exception>
     internal PostgresUrl Production => Source ?? throw new InvalidOperationException("Branching without a source has no production to ask.");

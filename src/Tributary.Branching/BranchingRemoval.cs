@@ -99,8 +99,8 @@ public static class BranchingRemoval
             Pool.Release(root);
     }
 
-    // A slot of that name that another state folder made is not ours to drop.
-    static bool MadeSlot(BranchingOptions options)
+    /// <summary>Whether this state folder has begun to follow production; a slot of the name that another one made is not ours to drop.</summary>
+    public static bool MadeSlot(BranchingOptions options)
     {
         var file = Path.Combine(options.StateDirectory, BranchManager.CatalogFile);
         if (!File.Exists(file))

@@ -10,6 +10,9 @@ namespace Tributary.Branching;
 /// </summary>
 internal interface IMain : IAsyncDisposable
 {
+    /// <summary>What keeps it from its source's present, and is tried again; null when nothing does.</summary>
+    string? Problem { get; }
+
     /// <summary>Makes main's data once. What an interrupted try has left is replaced.</summary>
     /// <param name="isRepeated">An earlier try of this state folder was interrupted.</param>
     /// <param name="onBegin">Called before anything is made.</param>
@@ -34,6 +37,18 @@ internal interface IMain : IAsyncDisposable
     /// <summary>Waits until it is at a position; false when that takes too long.</summary>
     /// <exception cref="NpgsqlException">It does not answer.</exception>
     Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Where main's own log, which is what spares replay, holds a position of the source. Waits until main is there; null when that takes too
+    /// long.
+    /// </summary>
+    /// <exception cref="NpgsqlException">It does not answer.</exception>
+    Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken);
+
+    /// <summary>Answers where main was when a copy of it was cut, and removes from the copy what main alone needs.</summary>
+    /// <param name="copy">A session of the superuser on the copy, which is a primary by now.</param>
+    /// <exception cref="NpgsqlException">The copy does not answer.</exception>
+    Task<Lsn> SeparateAsync(NpgsqlConnection copy, CancellationToken cancellationToken);
 
     /// <summary>Clones its data as of one moment, at or after what <see cref="PositionAsync"/> has answered before.</summary>
     Task CloneAsync(string copy, CancellationToken cancellationToken);

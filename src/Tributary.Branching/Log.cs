@@ -34,6 +34,15 @@ internal static partial class Log
     [LoggerMessage(2009, LogLevel.Error, "Main is copied anew, since {Reason}. Branches and new ones of the newest seed go on meanwhile.")]
     public static partial void MainCopiedAnew(ILogger logger, string reason);
 
+    [LoggerMessage(2052, LogLevel.Information, "The copy of the rows of {Source} into PostgreSQL {Major} begins.")]
+    public static partial void RowCopyBegins(ILogger logger, string source, int major);
+
+    [LoggerMessage(2053, LogLevel.Error, "Main gets no changes of production's; the next try is in {PauseSeconds} s. {Reason}")]
+    public static partial void FeedFailed(ILogger logger, double pauseSeconds, string reason);
+
+    [LoggerMessage(2054, LogLevel.Warning, "This machine does not sort as production does ({Collation}); main sorts by bytes. {Reason}")]
+    public static partial void LocaleMissing(ILogger logger, string collation, string reason);
+
     [LoggerMessage(2010, LogLevel.Information, "Seed {Seed} is ready at {Lsn} after {ElapsedMs} ms.")]
     public static partial void SeedReady(ILogger logger, string seed, string lsn, double elapsedMs);
 

@@ -13,9 +13,9 @@ namespace Tributary.Branching;
 /// <summary>
 /// Keeps main at its source's heels and a fresh seed at hand.
 /// <list type="number">
-/// <item>Make main once: a copy of production by a base backup, or an empty cluster; one that a crash interrupted is thrown away and begun anew.</item>
+/// <item>Make main once: a copy of production, or an empty cluster; one that a crash interrupted is thrown away and begun anew.</item>
 /// <item>Start it.</item>
-/// <item>Whenever main has moved and the newest seed is old enough, make a seed; of a standby keep spares ready for branches as of now, and an
+/// <item>Whenever main has moved and the newest seed is old enough, make a seed; where it follows production keep spares ready for branches as of now, and an
 /// archive for those of the past.</item>
 /// <item>When production's log can never reach main again, begin anew with the copy.</item>
 /// </list>
@@ -63,7 +63,7 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
     public static MainKeeper Compose(
-        BranchingOptions options, SourceFacts facts, Pool pool, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger,
+        BranchingOptions options, SourceFacts facts, IMainFeed? feed, Pool pool, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger,
         out IPostgresLauncher launcher, out string runDirectory)
     {
         runDirectory = Path.Combine(options.StateDirectory, "run");
@@ -71,16 +71,21 @@ internal sealed class MainKeeper : IAsyncDisposable
         var installation = PostgresInstallation.Find(facts.Major);
         launcher = new PostgresLauncher(installation, runDirectory, ControlGroups.Open(options.StateDirectory, ControlGroups.MachineRoot, logger), time, logger);
         var server = new MainServer(options, facts.Superuser, pool.Driver, launcher, runDirectory, time, logger);
-        var own = options.Following == FollowingMode.None ? new OwnMain(installation, options, pool.Driver, server, time, logger) : null;
-        IMain main = own ?? (IMain)new PhysicalFollower(options, facts, pool.Driver, new BaseBackup(installation, options), server, time, logger);
+        IMain main = options.Following switch
+        {
+            FollowingMode.None => new OwnMain(installation, options, server, time, logger),
+            FollowingMode.Logical => new LogicalFollower(
+                installation, options, facts, server, feed ?? throw new InvalidOperationException("A main that is streamed into needs a feed."), time, logger),
+            _ => new PhysicalFollower(options, facts, pool.Driver, new BaseBackup(installation, options), server, time, logger),
+        };
         var socketFile = Path.Combine(server.SocketDirectory, LaunchSpec.SocketFile);
-        var seedMaker = new SeedMaker(options, facts, pool.Driver, launcher, time, logger);
+        var seedMaker = new SeedMaker(options, facts, main, pool.Driver, launcher, time, logger);
         var shelf = new SeedShelf(options, pool.Driver, catalog, isBirth, time, logger);
         var seeds = new MainSeeds(main, shelf, seedMaker);
         var spareMaker = new SpareMaker(
-            options, facts, pool.Driver, launcher, runDirectory, socketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
+            options, facts, main, pool.Driver, launcher, runDirectory, socketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
             BranchComputes.LimitsOf(options), time);
-        var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, main.CloneAsync, time, logger);
+        var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, time, logger);
         var cuts = new NowCuts(options, main, shelf, seedMaker, seeds, spares, time, logger);
         var archive = new ArchiveKeeper(
             options, pool.Driver,
@@ -88,13 +93,13 @@ internal sealed class MainKeeper : IAsyncDisposable
             new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
             main.PositionAsync, main.CloneAsync, time, logger);
         var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main, time);
-        var import = own is null ? null : new MainImport(own, seeds, () => pool.Space().Free, token => PoolFlush.FlushAsync(pool.Root, token), time, logger);
+        var import = main is not OwnMain own ? null : new MainImport(own, seeds, () => pool.Space().Free, token => PoolFlush.FlushAsync(pool.Root, token), time, logger);
         return new MainKeeper(options, catalog, main, seeds, shelf, spares, archive, cuts, past, import, time, logger);
     }
 
     public BranchingStatus Describe(string driver, int branches, int running)
     {
-        return new BranchingStatus(_options.Following, _phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _spares.LastError) { SparesReady = _spares.Ready, PastSince = _archive.Oldest?.DataTime };
+        return new BranchingStatus(_options.Following, _phase, driver, _position?.Lsn, _percent, _shelf.Seeds, branches, running, _lastError ?? _main.Problem ?? _spares.LastError) { SparesReady = _spares.Ready, PastSince = _archive.Oldest?.DataTime };
     }
 
     /// <summary>What to tell somebody who wants a branch while there is no seed.</summary>
@@ -212,7 +217,7 @@ internal sealed class MainKeeper : IAsyncDisposable
         var state = _catalog.Fact(MainFact);
         if (state == Following)
             return;
-        if (_options.Following == FollowingMode.Physical)
+        if (_options.Following != FollowingMode.None)
             _phase = BranchingPhase.BaseBackup;
         // What refuses the first try has made nothing, so it is no repetition that comes after it.
         await _main.MakeAsync(state == Copying, () => _catalog.SetFact(MainFact, Copying), percent => _percent = percent, cancellationToken);

@@ -20,7 +20,7 @@ internal sealed class MainSeeds(IMain main, SeedShelf shelf, SeedMaker maker) : 
         {
             if (shelf.Newest is { } newest && newest.Lsn >= position)
                 return newest;
-            var seed = await maker.MakeAsync(shelf.NextId(), dataTime, position, main.CloneAsync, cancellationToken);
+            var seed = await maker.MakeAsync(shelf.NextId(), dataTime, position, cancellationToken);
             await shelf.AddAsync(seed, cancellationToken);
             return seed;
         }

@@ -142,7 +142,7 @@ internal sealed class NowCuts(
             await Task.Delay(options.NowGatherTime, time, cancellationToken);
             while (true)
             {
-                if (!await main.ReachAsync(moment, spare.WaitForAsync, options.NowTimeout, cancellationToken))
+                if (!await main.ReachAsync(moment, (position, limit, token) => WaitForAsync(spare, position, limit, token), options.NowTimeout, cancellationToken))
                 {
                     await spares.DiscardAsync(spare);
                     return new BranchError(BranchErrorKind.NotReady, $"The spare did not reach production's position {moment.Lsn} within {options.NowTimeout.TotalSeconds:0} s; `tributary status` shows how far main is. A branch of the newest seed needs no waiting: tributary branch create --from-seed");
@@ -172,6 +172,9 @@ internal sealed class NowCuts(
             throw;
         }
     }
+
+    async Task<bool> WaitForAsync(Spare spare, Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
+        await main.InOwnLogAsync(position, limit, cancellationToken) is { } place && await spare.WaitForAsync(place, limit, cancellationToken);
 
     // Without a spare: main itself must be there, and a seed of it is the cut.
     async Task<BranchResult<Cut>> ColdAsync(CutGroup group, CancellationToken cancellationToken)

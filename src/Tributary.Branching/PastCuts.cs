@@ -27,6 +27,8 @@ internal sealed class PastCuts(
     {
         if (options.Following == FollowingMode.None)
             return new BranchError(BranchErrorKind.InvalidRequest, "Main follows no production (branching.following: none), so there is no log of its past. Its present can be branched, and branches can be forked and reset.");
+        if (options.Following == FollowingMode.Logical)
+            return new BranchError(BranchErrorKind.InvalidRequest, "Main gets production's rows and not its log (branching.following: logical), so no moment of the past can be recovered. The present and the seeds can be branched, and branches can be forked and reset.");
         if (!archive.IsOn)
             return new BranchError(BranchErrorKind.InvalidRequest, "No log is archived, so only the present and the seeds can be branched. Set branching.wal-retention, with a storage whose clones share their bytes.");
         try

@@ -54,18 +54,20 @@ internal sealed record SourceFacts(string SystemIdentifier, int Major, string Su
         await using var command = new NpgsqlCommand(
             """
             SELECT (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user),
-                   current_setting('wal_level') <> 'minimal',
+                   current_setting('wal_level') = 'logical' OR current_setting('wal_level') = $2,
                    current_setting('max_wal_senders')::int >= 2,
                    (SELECT count(*) FROM pg_replication_slots) < current_setting('max_replication_slots')::int
                    OR EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)
             """, connection);
+        var isLogical = options.Following == FollowingMode.Logical;
         command.Parameters.AddWithValue(options.SlotName);
+        command.Parameters.AddWithValue(isLogical ? "logical" : "replica");
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         await row.ReadAsync(cancellationToken);
         var text = (row.GetBoolean(0), row.GetBoolean(1), row.GetBoolean(2), row.GetBoolean(3)) switch
         {
             (false, _, _, _) => $"The role {options.Production.User} may not replicate. Run there: ALTER ROLE {SqlQuoting.Identifier(options.Production.User)} REPLICATION;",
-            (_, false, _, _) => "The source has wal_level = minimal. Set wal_level = replica or logical there and restart it.",
+            (_, false, _, _) => $"The source's wal_level does not serve. Set wal_level = {(isLogical ? "logical" : "replica or logical")} there and restart it.",
             (_, _, false, _) => "The source allows fewer than two WAL senders. Raise max_wal_senders there and restart it.",
             (_, _, _, false) => "All replication slots of the source are in use. Raise max_replication_slots there, or drop a slot that nothing reads.",
             _ => null,

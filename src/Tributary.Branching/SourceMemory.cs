@@ -14,22 +14,25 @@ internal static class SourceMemory
     /// <summary>What stands for the system identifier of a main that follows nothing.</summary>
     const string Own = "none";
 
+    const string FollowingFact = "following";
+
     /// <param name="mainDirectory">Where main's data is, or will be.</param>
     public static async Task<BranchResult<SourceFacts>> ReadAsync(
         BranchingOptions options, BranchCatalog catalog, string mainDirectory, ILogger logger, CancellationToken cancellationToken)
     {
         var remembered = Remembered(catalog);
-        if (remembered is not null && (remembered.SystemIdentifier == Own) != (options.Following == FollowingMode.None))
+        var before = remembered is null ? options.Following : FollowingOf(catalog, remembered);
+        if (before != options.Following)
         {
             return new BranchError(
                 BranchErrorKind.InvalidRequest,
-                remembered.SystemIdentifier == Own
-                    ? $"Main in {options.StateDirectory} is a Postgres of its own (branching.following: none) and cannot become a copy of production. Use another state folder."
-                    : $"Main in {options.StateDirectory} is a copy of production (branching.following: physical) and cannot become a Postgres of its own. Use another state folder.");
+                $"Main in {options.StateDirectory} is {Described(before)} and cannot become {Described(options.Following)}. Use another state folder.");
         }
 
+        var made = options.Following == FollowingMode.Physical ? null : remembered?.Major ?? OwnMain.MajorOf(mainDirectory);
+        RefuseOtherMajor(options, made);
         if (options.Following == FollowingMode.None)
-            return Remember(catalog, OfOwn(options, remembered?.Major ?? OwnMain.MajorOf(mainDirectory)));
+            return Remember(catalog, options, new SourceFacts(Own, made ?? options.OwnMajor ?? PostgresInstallation.FindNewest().Major, OwnMain.Superuser, []));
         var read = await SourceFacts.ReadAsync(options, cancellationToken);
         if (read.Value is not { } facts)
         {
@@ -46,30 +49,48 @@ internal static class SourceMemory
                 $"The source {options.Production} is another cluster (system identifier {facts.SystemIdentifier}) than the one that main in {options.StateDirectory} follows ({remembered.SystemIdentifier}). Correct source.url, or use another state folder.");
         }
 
-        return Remember(catalog, facts);
+        // A main that is streamed into is no copy of production's cluster, but one that initdb has made here.
+        return Remember(catalog, options, options.Following == FollowingMode.Physical
+            ? facts
+            : facts with { Major = made ?? options.OwnMajor ?? NearestMajor(facts.Major), Superuser = OwnMain.Superuser });
     }
+
+    // Production's own version has everything that its schema can name, and the newest one most of it.
+    static int NearestMajor(int major) =>
+        PostgresInstallation.FindAll() is [var newest, ..] all && !all.Any(installation => installation.Major == major) ? newest.Major : major;
+
+    static string Described(FollowingMode following) => following switch
+    {
+        FollowingMode.None => "a Postgres of its own (branching.following: none)",
+        FollowingMode.Logical => "a Postgres that production is streamed into (branching.following: logical)",
+        _ => "a standby of production (branching.following: physical)",
+    };
 
     // The version of a main that exists is its own; programs of another one cannot start it.
-    static SourceFacts OfOwn(BranchingOptions options, int? existing)
+    static void RefuseOtherMajor(BranchingOptions options, int? made)
     {
-        if (existing is { } made && options.OwnMajor is { } wanted && wanted != made)
-        {
-            throw new BranchingException(new BranchError(
-                BranchErrorKind.InvalidRequest,
-                $"Main in {options.StateDirectory} is PostgreSQL {made}, and branching.postgres-version is {wanted}. Take that line out, or import its dump into another state folder."));
-        }
-
-        return new SourceFacts(Own, existing ?? options.OwnMajor ?? PostgresInstallation.FindNewest().Major, OwnMain.Superuser, []);
+        if (made is not { } existing || options.OwnMajor is not { } wanted || wanted == existing)
+            return;
+        throw new BranchingException(new BranchError(
+            BranchErrorKind.InvalidRequest,
+            $"Main in {options.StateDirectory} is PostgreSQL {existing}, and branching.postgres-version is {wanted}. Take that line out, or use another state folder."));
     }
 
-    static SourceFacts Remember(BranchCatalog catalog, SourceFacts facts)
+    static SourceFacts Remember(BranchCatalog catalog, BranchingOptions options, SourceFacts facts)
     {
+        catalog.SetFact(FollowingFact, $"{options.Following}");
         catalog.SetFact("system_identifier", facts.SystemIdentifier);
         catalog.SetFact("major", $"{facts.Major}");
         catalog.SetFact("superuser", facts.Superuser);
         catalog.SetFact("required_settings", string.Join('\n', facts.RequiredSettings));
         return facts;
     }
+
+    // An older version's catalog does not say, and knew two kinds.
+    static FollowingMode FollowingOf(BranchCatalog catalog, SourceFacts remembered) =>
+        Enum.TryParse<FollowingMode>(catalog.Fact(FollowingFact), out var following) ? following
+        : remembered.SystemIdentifier == Own ? FollowingMode.None
+        : FollowingMode.Physical;
 
     static SourceFacts? Remembered(BranchCatalog catalog) => catalog.Fact("system_identifier") is { } identifier
         ? new SourceFacts(

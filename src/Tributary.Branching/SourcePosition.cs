@@ -14,12 +14,31 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
 
     readonly SemaphoreSlim _lock = new(1, 1);
     readonly NpgsqlDataSource _source = new NpgsqlSlimDataSourceBuilder(
-        $"{options.Production.ToNpgsql()};Timeout={ConnectTimeoutSeconds};Command Timeout={ConnectTimeoutSeconds};Maximum Pool Size=1;Application Name=tributary_now").EnableTransportSecurity().Build();
+        $"{options.Production.ToNpgsql()};Timeout={ConnectTimeoutSeconds};Command Timeout={ConnectTimeoutSeconds};Maximum Pool Size=1;Application Name=tributary_now;Options=-c synchronous_commit=local").EnableTransportSecurity().Build();
 
     /// <summary>Answers the position, and a moment at which production was not beyond it.</summary>
     /// <exception cref="BranchingException">Production does not answer.</exception>
     public Task<MomentOfSource> InsertedAsync(CancellationToken cancellationToken) =>
         AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text", cancellationToken);
+
+    /// <summary>
+    /// Answers the position of a mark that it writes into production's log: a stream that has passed the mark holds all that was acknowledged before
+    /// the question, and passes it at once, also where nothing else is written. The mark is flushed at once, and with it what is before it.
+    /// A standby, and a production that does not allow a mark, answer their position.
+    /// </summary>
+    /// <exception cref="BranchingException">Production does not answer.</exception>
+    public async Task<MomentOfSource> MarkedAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await AskAsync(
+                "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_logical_emit_message(true, 'tributary.now', '') END)::text", cancellationToken);
+        }
+        catch (BranchingException exception) when (exception.InnerException is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege })
+        {
+            return await InsertedAsync(cancellationToken);
+        }
+    }
 
     /// <summary>Answers what production has flushed, which is all that it sends.</summary>
     /// <exception cref="BranchingException">Production does not answer.</exception>
@@ -46,7 +65,7 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
             var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
             throw new BranchingException(new BranchError(
                 BranchErrorKind.SourceUnsuitable,
-                $"Where the log of {options.Production} ends cannot be learned: {reason} A branch of the newest seed needs no production: tributary branch create --from-seed"));
+                $"Where the log of {options.Production} ends cannot be learned: {reason} A branch of the newest seed needs no production: tributary branch create --from-seed"), exception);
         }
         finally
         {

@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Postgres;
 
 namespace Tributary.Branching;
 
@@ -19,6 +20,18 @@ internal static class SuperuserCommand
             await connection.DisposeAsync();
             throw;
         }
+    }
+
+    /// <summary>
+    /// Where production's log ended for a server that has replayed it. After the end of recovery it stays what it was
+    /// (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-RECOVERY-CONTROL); a clean image that had nothing to replay
+    /// is at its last checkpoint.
+    /// </summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public static async Task<Lsn> ReplayedAsync(this NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT coalesce(pg_last_wal_replay_lsn(), (SELECT redo_lsn FROM pg_control_checkpoint()))::text", connection);
+        return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
     }
 
     /// <summary>Runs a command whose answer does not matter on a connection of our own.</summary>

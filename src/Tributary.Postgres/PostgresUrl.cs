@@ -17,6 +17,8 @@ public sealed record PostgresUrl
     /// <summary>A host name, an address, or the absolute folder of a Unix socket.</summary>
     public required string Host { get; init; }
 
+    public bool IsUnixSocket => Host.StartsWith('/');
+
     public int Port { get; init; } = DefaultPort;
 
     public required string User { get; init; }
@@ -116,13 +118,13 @@ public sealed record PostgresUrl
             .. SslRootCert is null ? Array.Empty<string>() : [$"sslrootcert={Uri.EscapeDataString(SslRootCert)}"],
         ];
         var text = Text(Password is null ? "" : $":{Uri.EscapeDataString(Password)}");
-        return options is [] ? text : $"{text}{(Host.StartsWith('/') ? '&' : '?')}{string.Join('&', options)}";
+        return options is [] ? text : $"{text}{(IsUnixSocket ? '&' : '?')}{string.Join('&', options)}";
     }
 
     string Text(string password)
     {
         var text = new StringBuilder("postgresql://").Append(Uri.EscapeDataString(User)).Append(password).Append('@');
-        if (Host.StartsWith('/'))
+        if (IsUnixSocket)
             return text.Append('/').Append(Uri.EscapeDataString(Database)).Append($"?host={Uri.EscapeDataString(Host)}&port={Port}").ToString();
         var host = Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]" : Host;
         return text.Append(host).Append(':').Append(Port).Append('/').Append(Uri.EscapeDataString(Database)).ToString();

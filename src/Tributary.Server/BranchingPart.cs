@@ -35,7 +35,7 @@ sealed class BranchingPart : IAsyncDisposable
         return new BranchingStatusResponse
         {
             State = status.Phase == BranchingPhase.Failed ? PartState.Failed : status.Phase is BranchingPhase.Following or BranchingPhase.Serving ? _loop.State : PartState.Starting,
-            Following = status.Following == FollowingMode.None ? "none" : "physical",
+            Following = status.Following.ToString().ToLowerInvariant(),
             Phase = char.ToLowerInvariant(status.Phase.ToString()[0]) + status.Phase.ToString()[1..],
             Driver = status.Driver,
             MainLsn = status.MainLsn?.ToString(),

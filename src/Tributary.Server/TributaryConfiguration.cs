@@ -33,8 +33,14 @@ public sealed record TributaryConfiguration
     /// <exception cref="InvalidOperationException">There is none.</exception>
     internal PostgresUrl Production => Source ?? throw new InvalidOperationException("A configuration without a source has neither a stream nor a main that follows.");
 
-    /// <summary>Main is a copy of production.</summary>
+    /// <summary>Main is a standby of production.</summary>
     internal bool FollowsPhysically => Branching is { Following: FollowingMode.Physical };
+
+    /// <summary>Production is streamed into main.</summary>
+    internal bool FollowsLogically => Branching is { Following: FollowingMode.Logical };
+
+    /// <summary>Main holds what production does.</summary>
+    internal bool FollowsProduction => FollowsPhysically || FollowsLogically;
 
     /// <summary>The state folder has followed production before, or begun to.</summary>
     internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));

@@ -23,9 +23,9 @@ internal static class SessionSettings
             Pooling = false, // A pooled session would keep locks and settings beyond the owner that it belongs to.
             CommandTimeout = 0, // A copy or an index build takes what it takes; a lost link is found by keep-alives.
             // The kernel's: they find a lost machine or network, and leave a server be that stands still for a minute. The driver's own would
-            // close a session that is idle then.
-            TcpKeepAliveTime = 15,
-            TcpKeepAliveInterval = 5,
+            // close a session that is idle then. A Unix socket has neither and refuses them.
+            TcpKeepAliveTime = url.IsUnixSocket ? 0 : 15,
+            TcpKeepAliveInterval = url.IsUnixSocket ? 0 : 5,
             Timeout = 10,
             ClientEncoding = "UTF8",
         }.ConnectionString;

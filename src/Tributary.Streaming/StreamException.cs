@@ -37,4 +37,7 @@ public enum StreamErrorKind
 public sealed class StreamException(StreamErrorKind kind, string message, Exception? innerException = null) : Exception(message, innerException)
 {
     public StreamErrorKind Kind { get; } = kind;
+
+    /// <summary>What has happened, for whoever has another way out of it than the message tells; null where the message is all there is.</summary>
+    public string? Cause { get; init; }
 }

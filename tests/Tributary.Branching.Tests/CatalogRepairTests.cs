@@ -167,7 +167,7 @@ public sealed class CatalogRepairTests : IAsyncLifetime
 
     async Task ExpectRefusedAsync(string because)
     {
-        var opened = await BranchManager.OpenAsync(_fixture.Options, TimeProvider.System, NullLoggerFactory.Instance, Token);
+        var opened = await BranchManager.OpenAsync(_fixture.Options, feed: null, TimeProvider.System, NullLoggerFactory.Instance, Token);
 
         Assert.Equal(BranchErrorKind.CatalogDamaged, opened.Error?.Kind);
         Assert.Contains(because, opened.Error!.Message, StringComparison.Ordinal);

@@ -19,7 +19,7 @@ sealed class ManagerRun : IAsyncDisposable
 
     public static async Task<ManagerRun> StartAsync(BranchingOptions options)
     {
-        var opened = await BranchManager.OpenAsync(options, TimeProvider.System, NullLoggerFactory.Instance, Token);
+        var opened = await BranchManager.OpenAsync(options, feed: null, TimeProvider.System, NullLoggerFactory.Instance, Token);
         Assert.True(opened.Succeeded, opened.Error?.Message);
         return new ManagerRun(opened.Value);
     }

@@ -76,11 +76,11 @@ public sealed class OwnMainTests
         await fixture.StopAsync();
         var other = PostgresInstallation.FindAll().Select(found => found.Major).FirstOrDefault(major => major != PostgresInstallation.FindNewest().Major);
 
-        var version = await BranchManager.OpenAsync(fixture.Options with { OwnMajor = other }, TimeProvider.System, NullLoggerFactory.Instance, Token);
-        var kind = await BranchManager.OpenAsync(fixture.Options with { Following = FollowingMode.Physical }, TimeProvider.System, NullLoggerFactory.Instance, Token);
+        var version = await BranchManager.OpenAsync(fixture.Options with { OwnMajor = other }, feed: null, TimeProvider.System, NullLoggerFactory.Instance, Token);
+        var kind = await BranchManager.OpenAsync(fixture.Options with { Following = FollowingMode.Physical }, feed: null, TimeProvider.System, NullLoggerFactory.Instance, Token);
 
         Assert.Contains("branching.postgres-version", version.Error?.Message, StringComparison.Ordinal);
-        Assert.Contains("cannot become a copy of production", kind.Error?.Message, StringComparison.Ordinal);
+        Assert.Contains("cannot become a standby of production", kind.Error?.Message, StringComparison.Ordinal);
         await fixture.StartAsync();
     }
 

@@ -60,7 +60,7 @@ public sealed class RestartTests
         await other.InitializeAsync();
 
         var opened = await BranchManager.OpenAsync(
-            fixture.Options with { Source = other.Options.Source }, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, Token);
+            fixture.Options with { Source = other.Options.Source }, feed: null, TimeProvider.System, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, Token);
 
         Assert.Equal(BranchErrorKind.SourceUnsuitable, opened.Error?.Kind);
         Assert.Contains("another cluster", opened.Error!.Message, StringComparison.Ordinal);

@@ -41,29 +41,6 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
         MakeStandby(dataDirectory);
     }
 
-    /// <summary>Drops the slot that an interrupted base backup of ours has left on production, so that it does not hold the log for ever.</summary>
-    public async Task DropSlotAsync(CancellationToken cancellationToken)
-    {
-        await using var source = options.OpenProduction();
-        await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
-        command.Parameters.AddWithValue(options.SlotName);
-        await command.ExecuteNonQueryAsync(cancellationToken);
-    }
-
-    /// <summary>Refuses a production that has a slot of our name already: somebody else's main may follow by it.</summary>
-    /// <exception cref="BranchingException">It has one.</exception>
-    public async Task RefuseForeignSlotAsync(CancellationToken cancellationToken)
-    {
-        await using var source = options.OpenProduction();
-        await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");
-        command.Parameters.AddWithValue(options.SlotName);
-        if (await command.ExecuteScalarAsync(cancellationToken) is true)
-        {
-            throw new BranchingException(new BranchError(BranchErrorKind.SourceUnsuitable,
-                $"Production already has a replication slot '{options.SlotName}', which this state folder did not make. If nothing uses it, run there: SELECT pg_drop_replication_slot('{options.SlotName}'); else set branching.slot to another name."));
-        }
-    }
-
     /// <summary>The lines by which a standby finds production. The password lies in a file beside the configuration, never in the pool.</summary>
     /// <param name="passFile">Where <see cref="WritePassFileAsync"/> writes.</param>
     public IReadOnlyList<string> StandbySettings(string passFile)

@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -15,7 +14,7 @@ namespace Tributary.Branching.Following;
 /// <param name="isReceiving">Whether main receives production's log.</param>
 /// <param name="lastLines">The end of main's own log.</param>
 internal sealed class FollowWatch(
-    BranchingOptions options, Func<CancellationToken, Task<bool>> isReceiving, Func<IReadOnlyList<string>> lastLines, TimeProvider time, ILogger logger)
+    BranchingOptions options, ProductionSlot slot, Func<CancellationToken, Task<bool>> isReceiving, Func<IReadOnlyList<string>> lastLines, TimeProvider time, ILogger logger)
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(5);
 
@@ -55,33 +54,18 @@ internal sealed class FollowWatch(
 
     async Task<string?> LookAsync(bool silent, CancellationToken cancellationToken)
     {
-        await using var source = options.OpenProduction();
-        await using var command = source.CreateCommand(
-            """
-            SELECT s.slot_name IS NOT NULL, to_jsonb(s) ->> 'wal_status',
-                   pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn)::float8
-            FROM (VALUES (1)) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1
-            """);
-        command.Parameters.AddWithValue(options.SlotName);
-        await using var row = await command.ExecuteReaderAsync(cancellationToken);
-        await row.ReadAsync(cancellationToken);
-
         // Step 1: the slot.
-        if (!row.GetBoolean(0))
+        var look = await slot.LookAsync(cancellationToken);
+        if (!look.Exists)
         {
-            await row.DisposeAsync();
-            await using var make = source.CreateCommand("SELECT pg_create_physical_replication_slot($1, true)");
-            make.Parameters.AddWithValue(options.SlotName);
-            await make.ExecuteNonQueryAsync(cancellationToken);
+            await slot.MakePhysicalAsync(cancellationToken);
             Log.SlotMade(logger, options.SlotName);
             return null;
         }
 
         // Step 2: its limits.
-        if (!await row.IsDBNullAsync(1, cancellationToken) && row.GetString(1) == "lost")
-            return $"production has given up the slot '{options.SlotName}', since it held more log than max_slot_wal_keep_size";
-        if (!await row.IsDBNullAsync(2, cancellationToken) && row.GetDouble(2) is var held && held > options.SlotBytesMax)
-            return string.Create(CultureInfo.InvariantCulture, $"the slot '{options.SlotName}' makes production keep {held / (1 << 20):0} MiB of log, more than branching.slot-bytes-max");
+        if (look.Over is not null)
+            return look.Over;
 
         // Step 3: main's own words.
         return silent && lastLines().LastOrDefault(line => Final.Any(words => line.Contains(words, StringComparison.Ordinal))) is { } line

@@ -46,6 +46,19 @@ internal sealed class MainServer(
             $"Host={_running.SocketDirectory};Username={superuser};Database=postgres;Maximum Pool Size=2;Application Name=tributary").Build();
     }
 
+    /// <summary>Makes the empty cluster of a main that is no standby; what is there is replaced.</summary>
+    /// <exception cref="ChildProcessException">initdb failed.</exception>
+    public async Task InitializeAsync(PostgresInstallation installation, string owner, CancellationToken cancellationToken)
+    {
+        await storage.CreateAsync(Volume, cancellationToken);
+        var made = await ChildProcesses.RunAsync(
+            new ChildProcessSpec(installation.Program("initdb"),
+                ["--pgdata", DataDirectory, $"--username={owner}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums"])
+            { AsPostgresUser = true }, cancellationToken);
+        made.EnsureSucceeded("initdb for main");
+        EmptyConfiguration(DataDirectory);
+    }
+
     /// <summary>
     /// Empties what a data directory says of configuration, which lies outside of it for every server of ours; the files must be there for a
     /// branch all the same.
@@ -107,6 +120,15 @@ internal sealed class MainServer(
         {
             _lock.Release();
         }
+    }
+
+    /// <exception cref="NpgsqlException">It does not answer.</exception>
+    public async Task CheckpointAsync(CancellationToken cancellationToken)
+    {
+        await using var command = Source.CreateCommand("CHECKPOINT");
+        // It may have to write all that is in the shared buffers.
+        command.CommandTimeout = 0;
+        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     /// <summary>The end of its log.</summary>

@@ -10,7 +10,7 @@ namespace Tributary.Branching.Following;
 /// A main that follows nothing: an empty cluster of our own, into which dumps are imported. It is an ordinary primary in the sandbox. Nothing
 /// else writes to it, so that between imports its newest seed is its present.
 /// </summary>
-internal sealed class OwnMain(PostgresInstallation installation, BranchingOptions options, IStorageDriver storage, MainServer server, TimeProvider time, ILogger logger) : IMain
+internal sealed class OwnMain(PostgresInstallation installation, BranchingOptions options, MainServer server, TimeProvider time, ILogger logger) : IMain
 {
     /// <summary>The role that initdb makes.</summary>
     public const string Superuser = "postgres";
@@ -79,18 +79,12 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
         return await question.ExecuteScalarAsync(cancellationToken) is true;
     }
 
+    public string? Problem => null;
+
     public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
     {
         onBegin();
-        await storage.CreateAsync(MainServer.Volume, cancellationToken);
-        var made = await ChildProcesses.RunAsync(
-            new ChildProcessSpec(installation.Program("initdb"),
-            [
-                "--pgdata", server.DataDirectory, $"--username={Superuser}", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--data-checksums",
-            ])
-            { AsPostgresUser = true }, cancellationToken);
-        made.EnsureSucceeded("initdb for main");
-        MainServer.EmptyConfiguration(server.DataDirectory);
+        await server.InitializeAsync(installation, Superuser, cancellationToken);
         Log.MainMade(logger, installation.Major);
     }
 
@@ -140,13 +134,19 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     /// <summary>It is its own source, so it is wherever it has been.</summary>
     public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) => (await PositionAsync(cancellationToken)).Lsn >= position;
 
+    // It has no standbys, since a clone of it is its present.
+    public Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) => Task.FromResult<Lsn?>(position);
+
+    public Task<Lsn> SeparateAsync(NpgsqlConnection copy, CancellationToken cancellationToken) => copy.ReplayedAsync(cancellationToken);
+
     /// <summary>Waits for a change to end, so that no clone holds half of it.</summary>
     public async Task CloneAsync(string copy, CancellationToken cancellationToken)
     {
         await _changing.WaitAsync(cancellationToken);
         try
         {
-            await server.CloneAsync(copy, CheckpointAsync, cancellationToken);
+            // All that main has acknowledged is in it then, and it has little to replay.
+            await server.CloneAsync(copy, server.CheckpointAsync, cancellationToken);
         }
         finally
         {
@@ -194,15 +194,6 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
     {
         await server.DisposeAsync();
         _changing.Dispose();
-    }
-
-    // What is cloned has little to replay then, and all that main has acknowledged is in it.
-    async Task CheckpointAsync(CancellationToken cancellationToken)
-    {
-        await using var command = server.Source.CreateCommand("CHECKPOINT");
-        // After an import it writes all that is in the shared buffers.
-        command.CommandTimeout = 0;
-        await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
     // What an interrupted import has left is of no use. Branches are entered by the URL of main's database, so that is there before anything

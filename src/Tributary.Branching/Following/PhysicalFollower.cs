@@ -24,6 +24,7 @@ internal sealed class PhysicalFollower : IMain
     readonly IStorageDriver _storage;
     readonly BaseBackup _backup;
     readonly MainServer _server;
+    readonly ProductionSlot _slot;
     readonly FollowWatch _watch;
     readonly SourcePosition _source;
     readonly TimeProvider _time;
@@ -32,16 +33,19 @@ internal sealed class PhysicalFollower : IMain
     public PhysicalFollower(BranchingOptions options, SourceFacts facts, IStorageDriver storage, BaseBackup backup, MainServer server, TimeProvider time, ILogger logger)
     {
         (_options, _facts, _storage, _backup, _server, _time, _logger) = (options, facts, storage, backup, server, time, logger);
-        _watch = new FollowWatch(options, IsReceivingAsync, server.LastLogLines, time, logger);
+        _slot = new ProductionSlot(options);
+        _watch = new FollowWatch(options, _slot, IsReceivingAsync, server.LastLogLines, time, logger);
         _source = new SourcePosition(options, time);
     }
+
+    public string? Problem => null;
 
     public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
     {
         if (isRepeated)
-            await _backup.DropSlotAsync(cancellationToken);
+            await _slot.DropAsync(cancellationToken);
         else
-            await _backup.RefuseForeignSlotAsync(cancellationToken);
+            await _slot.RefuseForeignAsync(cancellationToken);
         onBegin();
         Log.BaseBackupBegins(_logger, _options.Production.ToString());
         await _storage.CreateAsync(MainServer.Volume, cancellationToken);
@@ -94,6 +98,11 @@ internal sealed class PhysicalFollower : IMain
         return true;
     }
 
+    // What production writes is main's own log.
+    public Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) => Task.FromResult<Lsn?>(position);
+
+    public Task<Lsn> SeparateAsync(NpgsqlConnection copy, CancellationToken cancellationToken) => copy.ReplayedAsync(cancellationToken);
+
     public Task CloneAsync(string copy, CancellationToken cancellationToken) => _server.CloneAsync(copy, MeetTimelineAsync, cancellationToken);
 
     public Task StopAsync() => _server.StopAsync();
@@ -124,7 +133,6 @@ internal sealed class PhysicalFollower : IMain
             "SELECT c.timeline_id < r.received_tli FROM pg_control_checkpoint() c, pg_stat_wal_receiver r");
         if (await question.ExecuteScalarAsync(cancellationToken) is not true)
             return;
-        await using var checkpoint = _server.Source.CreateCommand("CHECKPOINT");
-        await checkpoint.ExecuteNonQueryAsync(cancellationToken);
+        await _server.CheckpointAsync(cancellationToken);
     }
 }

@@ -1,15 +1,26 @@
+using Tributary.Postgres.Programs;
+
 namespace Tributary.Branching.Seeding;
 
 /// <summary>What a clone of main's data directory must not carry along.</summary>
 internal static class DataDirectory
 {
-    /// <param name="keepStandby">It goes on as a standby; else it starts as a primary of its own.</param>
-    public static void Strip(string dataDirectory, bool keepStandby)
+    /// <param name="asStandby">It starts as a standby, whatever main is; else as a primary of its own.</param>
+    public static void Strip(string dataDirectory, bool asStandby)
     {
         StripFork(dataDirectory);
         File.Delete(Path.Combine(dataDirectory, "recovery.signal"));
-        if (!keepStandby)
-            File.Delete(Path.Combine(dataDirectory, "standby.signal"));
+        var standby = Path.Combine(dataDirectory, "standby.signal");
+        if (!asStandby)
+        {
+            File.Delete(standby);
+        }
+        else if (!File.Exists(standby))
+        {
+            File.WriteAllText(standby, "");
+            PostgresUser.Own(standby);
+        }
+
         File.WriteAllText(Path.Combine(dataDirectory, "postgresql.auto.conf"), "");
     }
 

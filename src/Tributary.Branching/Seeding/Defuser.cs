@@ -32,15 +32,4 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
             """, cancellationToken);
         await SeedResidue.RemoveAsync(connection, cancellationToken);
     }
-
-    /// <summary>
-    /// Where production's log ended for this server. After the end of recovery it stays what it was
-    /// (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-RECOVERY-CONTROL); a clean image that had nothing to replay
-    /// is at its last checkpoint.
-    /// </summary>
-    public static async Task<Lsn> ReplayedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand("SELECT coalesce(pg_last_wal_replay_lsn(), (SELECT redo_lsn FROM pg_control_checkpoint()))::text", connection);
-        return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
-    }
 }

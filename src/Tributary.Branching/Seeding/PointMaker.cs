@@ -37,7 +37,7 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
         // Step 1: clone, and put the log in.
         await storage.CloneAsync(baseVolume, Branch.VolumeOf(number), cancellationToken);
         var path = storage.PathOf(Branch.VolumeOf(number));
-        DataDirectory.Strip(path, keepStandby: true);
+        DataDirectory.Strip(path, asStandby: true);
         var wal = Path.Combine(path, "pg_wal");
         await copyLog(wal, cancellationToken);
 
@@ -60,7 +60,7 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
     {
         // Step 3: read the position, defuse.
         var connection = recovery.Connection;
-        var lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
+        var lsn = await connection.ReplayedAsync(cancellationToken);
         var committedAt = await LastCommitAsync(connection, cancellationToken);
         await _defuser.DefuseAsync(connection, cancellationToken);
         await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);

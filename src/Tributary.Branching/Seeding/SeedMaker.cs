@@ -14,7 +14,7 @@ namespace Tributary.Branching.Seeding;
 /// <item>Checkpoint, stop, freeze.</item>
 /// </list>
 /// </summary>
-internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, TimeProvider time, ILogger logger)
+internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, IMain main, IStorageDriver storage, IPostgresLauncher launcher, TimeProvider time, ILogger logger)
 {
     /// <summary>A seed replays as fast as it can and is thrown away when it fails, so nothing of it needs to be durable before it is frozen.</summary>
     public static readonly string[] RecoverySettings =
@@ -29,23 +29,22 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
 
     public static string VolumeOf(string seedId) => $"seeds/{seedId}";
 
-    /// <param name="cloneMain">Clones main to the named volume.</param>
     /// <param name="dataTime">A moment that the clone's data is at least as new as.</param>
     /// <param name="atLeast">A position that the clone is at or beyond.</param>
     /// <exception cref="StorageException">The pool refuses, for example because it is full.</exception>
     /// <exception cref="Postgres.Programs.ChildProcessException">The clone did not start, or did not recover all that it holds.</exception>
     public async Task<SeedStatus> MakeAsync(
-        string seedId, DateTimeOffset dataTime, Lsn atLeast, Func<string, CancellationToken, Task> cloneMain, CancellationToken cancellationToken)
+        string seedId, DateTimeOffset dataTime, Lsn atLeast, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
         var volume = VolumeOf(seedId);
 
         // Step 1: clone main.
-        await cloneMain(volume, cancellationToken);
+        await main.CloneAsync(volume, cancellationToken);
         try
         {
             // Step 2: strip it.
-            DataDirectory.Strip(storage.PathOf(volume), keepStandby: false);
+            DataDirectory.Strip(storage.PathOf(volume), asStandby: false);
 
             // Step 3: start it.
             var spec = new LaunchSpec(FolderOf(seedId), storage.PathOf(volume), [.. RecoverySettings, .. facts.RequiredSettings])
@@ -59,7 +58,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, ISt
                 // Step 4: read its position, defuse it.
                 await using (var connection = await _defuser.ConnectAsync(running.SocketDirectory, cancellationToken))
                 {
-                    lsn = await Defuser.ReplayedAsync(connection, cancellationToken);
+                    lsn = await main.SeparateAsync(connection, cancellationToken);
                     if (lsn < atLeast)
                         throw new Postgres.Programs.ChildProcessException($"The clone has recovered up to {lsn} and not to {atLeast}, as long as production has made no checkpoint since its failover.");
                     await _defuser.DefuseAsync(connection, cancellationToken);

@@ -12,7 +12,7 @@ namespace Tributary.Branching.Seeding;
 /// <param name="settings">Its settings once it is no standby any more.</param>
 internal sealed class Spare(
     long number, string volume, IRunningPostgres running, IReadOnlyList<string> settings, MainLink link, NpgsqlConnection connection, Defuser defuser,
-    TimeProvider time) : IAsyncDisposable
+    IMain main, TimeProvider time) : IAsyncDisposable
 {
     /// <summary>How often the position is read while it is waited for: a query over a socket takes a tenth of that.</summary>
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(1);
@@ -33,7 +33,7 @@ internal sealed class Spare(
 
     public bool IsAlive => !Running.Exited.IsCompleted;
 
-    /// <summary>Waits until it has replayed production's log up to a position; false when that takes too long.</summary>
+    /// <summary>Waits until it has replayed main's log up to a position; false when that takes too long.</summary>
     /// <exception cref="NpgsqlException">The spare does not answer.</exception>
     public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
     {
@@ -48,7 +48,7 @@ internal sealed class Spare(
         return true;
     }
 
-    /// <summary>Cuts it off from main, makes it a primary and defuses it; answers where production's log ended for it.</summary>
+    /// <summary>Cuts it off from main, makes it a primary and defuses it; answers where main was by then.</summary>
     /// <exception cref="ChildProcessException">It did not leave recovery in time.</exception>
     /// <exception cref="NpgsqlException">The spare does not answer.</exception>
     public async Task<Lsn> PromoteAsync(TimeSpan limit, CancellationToken cancellationToken)
@@ -69,7 +69,7 @@ internal sealed class Spare(
         await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync], cancellationToken);
         await connection.ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
         await defuser.DefuseAsync(connection, cancellationToken);
-        return await Defuser.ReplayedAsync(connection, cancellationToken);
+        return await main.SeparateAsync(connection, cancellationToken);
     }
 
     /// <summary>The server is somebody else's to end from here on.</summary>
@@ -133,7 +133,7 @@ internal sealed class Spare(
     {
         try
         {
-            return await Defuser.ReplayedAsync(connection, cancellationToken) >= position;
+            return await connection.ReplayedAsync(cancellationToken) >= position;
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.SerializationFailure)
         {

@@ -9,9 +9,8 @@ namespace Tributary.Branching.Seeding;
 /// Taking one is immediate when one is ready, else it waits for the one that is being made.
 /// </summary>
 /// <param name="nextNumber">Gives out the number of a branch; none is given twice.</param>
-/// <param name="cloneMain">Clones main to the named volume.</param>
 internal sealed class SpareKeeper(
-    BranchingOptions options, SpareMaker maker, Func<long> nextNumber, Func<string, CancellationToken, Task> cloneMain, TimeProvider time, ILogger logger) : IAsyncDisposable
+    BranchingOptions options, SpareMaker maker, Func<long> nextNumber, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
 
@@ -165,7 +164,7 @@ internal sealed class SpareKeeper(
     async Task MakeAsync(CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var spare = await maker.MakeAsync(nextNumber(), cloneMain, cancellationToken);
+        var spare = await maker.MakeAsync(nextNumber(), cancellationToken);
         TaskCompletionSource changed;
         bool ended;
         lock (_lock)

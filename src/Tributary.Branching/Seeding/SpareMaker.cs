@@ -6,7 +6,7 @@ namespace Tributary.Branching.Seeding;
 /// <summary>
 /// Makes spares.
 /// <list type="number">
-/// <item>Clone main, which is a standby's crash image at that moment.</item>
+/// <item>Clone main, which is a crash image of it at that moment.</item>
 /// <item>Strip what it knows of main's own following: slots, settings.</item>
 /// <item>Open the link to main in its socket folder.</item>
 /// <item>Start it in the sandbox; it is ready when it has replayed up to the moment of the clone.</item>
@@ -15,18 +15,17 @@ namespace Tributary.Branching.Seeding;
 /// <param name="settings">Lines of <c>postgresql.conf</c> that the branch it may become runs with.</param>
 /// <param name="mainSocket">Main's socket file.</param>
 internal sealed class SpareMaker(
-    BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory, string mainSocket,
+    BranchingOptions options, SourceFacts facts, IMain main, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory, string mainSocket,
     Func<IReadOnlyList<string>> settings, ComputeLimits limits, TimeProvider time)
 {
     /// <summary>Below the folder of the server's own socket, which its sandbox sees as /socket.</summary>
     const string LinkFolder = "up";
 
     /// <param name="number">Of the branch that it may become; names its volume and its folder.</param>
-    /// <param name="cloneMain">Clones main to the named volume.</param>
     /// <exception cref="StorageException">The pool refuses, for example because it is full.</exception>
     /// <exception cref="ChildProcessException">The clone did not start.</exception>
     /// <exception cref="NpgsqlException">The clone does not answer.</exception>
-    public async Task<Spare> MakeAsync(long number, Func<string, CancellationToken, Task> cloneMain, CancellationToken cancellationToken)
+    public async Task<Spare> MakeAsync(long number, CancellationToken cancellationToken)
     {
         var volume = Branch.VolumeOf(number);
         var folder = Branch.FolderOf(number);
@@ -35,10 +34,10 @@ internal sealed class SpareMaker(
         try
         {
             // Step 1: clone main.
-            await cloneMain(volume, cancellationToken);
+            await main.CloneAsync(volume, cancellationToken);
 
             // Step 2: strip it.
-            DataDirectory.Strip(storage.PathOf(volume), keepStandby: true);
+            DataDirectory.Strip(storage.PathOf(volume), asStandby: true);
 
             // Step 3: open the link.
             link = new MainLink(Path.Combine(OpenFolder(Path.Combine(runDirectory, folder), "socket"), LinkFolder), mainSocket);
@@ -52,7 +51,7 @@ internal sealed class SpareMaker(
                 Limits = limits,
             }, cancellationToken);
             var defuser = new Defuser(options, facts);
-            return new Spare(number, volume, running, own, link, await defuser.ConnectAsync(running.SocketDirectory, cancellationToken), defuser, time);
+            return new Spare(number, volume, running, own, link, await defuser.ConnectAsync(running.SocketDirectory, cancellationToken), defuser, main, time);
         }
         catch
         {

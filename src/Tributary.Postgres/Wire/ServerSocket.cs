@@ -17,7 +17,7 @@ public static class ServerSocket
     public static async Task<Socket> ConnectAsync(PostgresUrl url, TimeSpan unacknowledgedMax, CancellationToken cancellationToken)
     {
         // libpq puts the port into the socket's name: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-HOST
-        var isUnix = url.Host.StartsWith('/');
+        var isUnix = url.IsUnixSocket;
         var socket = isUnix
             ? new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified)
             : new Socket(SocketType.Stream, ProtocolType.Tcp);

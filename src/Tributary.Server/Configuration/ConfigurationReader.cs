@@ -46,8 +46,6 @@ public sealed class ConfigurationReader
 
     const int MajorMost = 18;
 
-    static readonly string[] OwnMainKeys = ["database", "postgres-version"];
-
     readonly ReadContext _context;
     readonly ScalarReader _scalars;
     readonly ConfigurationOverrides _overrides;
@@ -125,6 +123,8 @@ public sealed class ConfigurationReader
         var needsSource = streams.Count > 0 || branching?.Following != FollowingMode.None;
         if (needsSource && source is null && !root.Has("source") && !HasSourceOverride)
             _context.Add(root.Here with { Path = "source.url" }, MissingSource);
+        if (branching is { Following: not FollowingMode.None } && streams.Find(stream => $"tributary_{stream.Name}" == branching.SlotName) is { } taken)
+            _context.Add(root.Here with { Path = "branching.slot" }, $"the stream '{taken.Name}' has the slot {branching.SlotName} already, by which main is to follow production; name another one here, or rename the stream");
         // It is read also when it is left out, so that its errors are told.
         if (_overrides.NoBranching)
             branching = null;
@@ -203,12 +203,11 @@ public sealed class ConfigurationReader
     {
         // The defaults are the record's own; reading them from one keeps them in one place.
         var defaults = new BranchingOptions { StateDirectory = state, Source = source };
-        var following = _scalars.OneOf(section.Scalar("following"), ["physical", "none"], "physical") == "none" ? FollowingMode.None : FollowingMode.Physical;
-        foreach (var key in following == FollowingMode.Physical ? OwnMainKeys : [])
-        {
-            if (section.Scalar(key) is { } unused)
-                _context.Add(unused, "this is for a main that follows nothing, with 'following: none'; the one that follows production is as production is");
-        }
+        var following = Enum.Parse<FollowingMode>(_scalars.OneOf(section.Scalar("following"), ["physical", "logical", "none"], "physical"), ignoreCase: true);
+        if (following != FollowingMode.None && section.Scalar("database") is { } database)
+            _context.Add(database, "this is for a main that follows nothing, with 'following: none'; the one that follows production has its databases");
+        if (following == FollowingMode.Physical && section.Scalar("postgres-version") is { } version)
+            _context.Add(version, "this is for a main that is no standby, with 'following: logical' or 'none'; a standby has production's version");
 
         return defaults with
         {

@@ -18,13 +18,14 @@ public static class ConfigurationWriter
         text.Append($"# Start it: tributary up --detach -c {path}\n# Stop it: tributary down -c {path}\n# Remove all of it: tributary destroy -c {path}\n\n");
         text.Append("# Everything that Tributary keeps here: the pool with main and the branches, the catalog, keys, the API's socket, the log.\n");
         text.Append($"state: {Quoted(configuration.StateDirectory)}\n\n");
-        text.Append("# Production. It is read and never written. A URL that must not be in this file can be in one of its own ('url-file'),\n");
+        text.Append("# Production. Its data is read and never written. A URL that must not be in this file can be in one of its own ('url-file'),\n");
         text.Append("# or in the environment ('url: ${NAME}').\n");
         text.Append($"source:\n  url: {(IsReference(sourceUrl) ? $"\"{sourceUrl}\"" : Quoted(sourceUrl))}\n\n");
         text.Append($"# Branches. Main follows production by {proposal.Mode} replication:\n");
         foreach (var reason in proposal.Reasons)
             text.Append($"# - {reason}\n");
         text.Append("branching:\n");
+        text.Append($"  following: {proposal.Mode}\n");
         text.Append("  # The pool is a sparse file, so that this is a limit and not a use: main takes as much as production, and a branch what it writes.\n");
         text.Append($"  pool-size: {branching.PoolBytesMax >> 30}GiB\n");
         text.Append("  # The replication slot on production by which it keeps its log for main. One that nobody reads keeps the log until the disk is\n");

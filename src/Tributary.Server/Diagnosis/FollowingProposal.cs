@@ -10,14 +10,20 @@ static class FollowingProposal
 
     const long Gibibyte = 1L << 30;
 
-    /// <param name="findings">The checks of production, as <see cref="SourceChecks.Judge"/> makes them for branching.</param>
-    public static FollowingProposalResponse Of(ProductionFacts facts, IReadOnlyList<DoctorCheck> findings)
+    /// <param name="physical">The checks of production, as <see cref="SourceChecks.Judge"/> makes them for a standby.</param>
+    /// <param name="logical">The same for a main that production is streamed into.</param>
+    public static FollowingProposalResponse Of(ProductionFacts facts, IReadOnlyList<DoctorCheck> physical, IReadOnlyList<DoctorCheck> logical)
     {
-        var obstacles = findings.Where(finding => finding.Outcome == CheckOutcome.Failed).ToList();
+        var obstacles = Failed(physical);
         if (obstacles.Count > 0)
         {
+            var others = Failed(logical);
+            if (others.Count == 0)
+                return Logical(facts, obstacles);
+            // A service will not let the files be copied, whatever is changed, so its way is the other one.
+            var shorter = Service(facts).Any() ? others : obstacles;
             return new FollowingProposalResponse(
-                null, [.. Service(facts), .. obstacles.Select(obstacle => obstacle.Detail)], [.. obstacles.Select(obstacle => obstacle.Fix).OfType<string>().Distinct()]);
+                null, [.. Service(facts), .. shorter.Select(obstacle => obstacle.Detail)], [.. shorter.Select(obstacle => obstacle.Fix).OfType<string>().Distinct()]);
         }
 
         return new FollowingProposalResponse(
@@ -29,6 +35,18 @@ static class FollowingProposal
             ],
             []);
     }
+
+    static FollowingProposalResponse Logical(ProductionFacts facts, List<DoctorCheck> obstacles) => new(
+        "logical",
+        [
+            .. Service(facts),
+            .. obstacles.Select(obstacle => $"main cannot be a standby: {obstacle.Detail}{(obstacle.Fix is { } fix ? $" (to change that: {fix})" : "")}"),
+            $"production lets its changes be read (wal_level is {facts.WalLevel}, {facts.FreeSlots} free slots), so that the rows of one database are copied into a Postgres here and every change follows",
+            "owners, grants and other databases stay out; a slot, a publication and, where they are allowed, event triggers are added to production",
+        ],
+        []);
+
+    static List<DoctorCheck> Failed(IReadOnlyList<DoctorCheck> findings) => [.. findings.Where(finding => finding.Outcome == CheckOutcome.Failed)];
 
     /// <summary>The first slot name that nothing has on production yet; a slot that another state folder follows by would be taken from it.</summary>
     /// <param name="ownsSlot">This state folder has followed production before, by a slot of the default name.</param>

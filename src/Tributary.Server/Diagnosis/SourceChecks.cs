@@ -11,7 +11,7 @@ static class SourceChecks
     /// <summary>Asks production and judges what it says.</summary>
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
     {
-        if (configuration.Streams.Count == 0 && !configuration.FollowsPhysically)
+        if (configuration.Streams.Count == 0 && !configuration.FollowsProduction)
             return [.. OwnMain(configuration.Branching)];
         var (facts, failure) = await ProductionReader.ReadAsync(configuration.Production, tryPhysical: configuration.FollowsPhysically, cancellationToken);
         return facts is null ? [failure!] : Judge(facts, await ProductionReader.ReadMachineAsync(cancellationToken), configuration);
@@ -22,11 +22,16 @@ static class SourceChecks
     [
         new DoctorCheck(ProductionReader.CheckName, CheckOutcome.Ok, $"{configuration.Production} answers, PostgreSQL {facts.Version}"),
         Primary(facts.IsStandby),
-        WalLevel(facts.WalLevel, configuration.Streams.Count > 0),
+        WalLevel(facts.WalLevel, configuration),
         Replication(configuration.Production, facts),
         FreeSlots(facts.FreeSlots, configuration, facts.Slots),
         FreeSenders(facts.FreeSenders, configuration),
-        .. configuration.FollowsPhysically ? CopyChecks.Judge(facts, machine, configuration.Production) : OwnMain(configuration.Branching),
+        .. configuration switch
+        {
+            { FollowsPhysically: true } => CopyChecks.Judge(facts, machine, configuration.Production),
+            { FollowsLogically: true } => LogicalChecks.Judge(facts, machine, configuration.Branching!),
+            _ => OwnMain(configuration.Branching),
+        },
     ];
 
     // Whoever asks for branches without production is told that none is looked at, and why.
@@ -45,11 +50,12 @@ static class SourceChecks
         ? new DoctorCheck("production is a primary", CheckOutcome.Failed, "the URL leads to a standby", "name the primary")
         : new DoctorCheck("production is a primary", CheckOutcome.Ok, "it takes writes");
 
-    static DoctorCheck WalLevel(string level, bool streams)
+    static DoctorCheck WalLevel(string level, TributaryConfiguration configuration)
     {
+        var streams = configuration.Streams.Count > 0 || configuration.FollowsLogically;
         var serves = level == "logical" || (level == "replica" && !streams);
         return new DoctorCheck(
-            "wal_level", serves ? CheckOutcome.Ok : CheckOutcome.Failed, $"wal_level is {level}{(serves ? "" : $"; {(streams ? "streams need logical" : "branches need replica or logical")}")}",
+            "wal_level", serves ? CheckOutcome.Ok : CheckOutcome.Failed, $"wal_level is {level}{(serves ? "" : $"; {(configuration.Streams.Count > 0 ? "streams need logical" : streams ? "a main that is streamed into needs logical" : "branches need replica or logical")}")}",
             serves ? null : "on production: ALTER SYSTEM SET wal_level = 'logical'; then restart its server");
     }
 
@@ -60,14 +66,14 @@ static class SourceChecks
     static DoctorCheck FreeSlots(int free, TributaryConfiguration configuration, IReadOnlyCollection<string> existing)
     {
         // A slot that is ours from an earlier run is counted as used already.
-        string[] wanted = [.. configuration.Streams.Select(stream => $"tributary_{stream.Name}"), .. configuration.FollowsPhysically ? [configuration.Branching!.SlotName] : Array.Empty<string>()];
+        string[] wanted = [.. configuration.Streams.Select(stream => $"tributary_{stream.Name}"), .. configuration.FollowsProduction ? [configuration.Branching!.SlotName] : Array.Empty<string>()];
         var needed = wanted.Except(existing).Count();
         return Free("replication slots", "max_replication_slots", free, needed);
     }
 
-    // The base backup takes two connections beside the follower's and the streams'.
+    // A base backup, and a first copy of the rows, take two connections beside the streams'.
     static DoctorCheck FreeSenders(int free, TributaryConfiguration configuration) =>
-        Free("wal senders", "max_wal_senders", free, configuration.Streams.Count + (configuration.FollowsPhysically ? 2 : 0));
+        Free("wal senders", "max_wal_senders", free, configuration.Streams.Count + (configuration.FollowsProduction ? 2 : 0));
 
     static DoctorCheck Free(string name, string setting, int free, int needed) => free >= needed
         ? new DoctorCheck(name, CheckOutcome.Ok, $"{free} free, {needed} needed")

@@ -23,8 +23,13 @@ public static class SourceSurvey
             return (null, failure);
         var bytes = await SpaceChecks.ProductionBytesAsync(source, cancellationToken);
         var configuration = Propose(facts, bytes, source, stateDirectory, listen);
-        var production = SourceChecks.Judge(facts, await ProductionReader.ReadMachineAsync(cancellationToken), configuration);
-        var proposal = FollowingProposal.Of(facts, production);
+        var here = await ProductionReader.ReadMachineAsync(cancellationToken);
+        var production = SourceChecks.Judge(facts, here, configuration);
+        var streamed = configuration with { Branching = configuration.Branching! with { Following = FollowingMode.Logical } };
+        var logical = SourceChecks.Judge(facts, here, streamed);
+        var proposal = FollowingProposal.Of(facts, production, logical);
+        if (proposal.Mode == "logical")
+            (configuration, production) = (streamed, [.. logical, .. await StreamChecks.DiagnoseAsync(streamed, productionServes: true, cancellationToken)]);
         var machine = (await MachineChecks.RunAsync(stateDirectory, cancellationToken)).Append(MachineChecks.GatewayPort(listen));
         DoctorCheck[] room = bytes is { } known && !configuration.HasCatalog ? [SpaceChecks.Judge(configuration, known, MachineChecks.FreeBytes(stateDirectory))] : [];
         return (new SurveyResult([.. machine, .. room], production, proposal, configuration), null);

@@ -15,7 +15,7 @@ static class SpaceChecks
     /// <summary>Nothing to say without a main that follows production, when main is here already, and when production does not tell its size.</summary>
     public static async Task<IReadOnlyList<DoctorCheck>> RunAsync(TributaryConfiguration configuration, CancellationToken cancellationToken)
     {
-        if (!configuration.FollowsPhysically || configuration.HasCatalog || await ProductionBytesAsync(configuration.Production, cancellationToken) is not { } production)
+        if (!configuration.FollowsProduction || configuration.HasCatalog || await ProductionBytesAsync(configuration.Production, cancellationToken) is not { } production)
             return [];
         return [Judge(configuration, production, PlaceOf(configuration) is { } place ? MachineChecks.FreeBytes(place) : long.MaxValue)];
     }

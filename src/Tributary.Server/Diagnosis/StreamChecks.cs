@@ -13,25 +13,34 @@ static class StreamChecks
         return new StreamCheckResponse(stream.Name, source.ToString(), stream.Target.ToString(), [.. findings.Select(View)]);
     }
 
+    /// <summary>What the stream into main finds at production; its target is of our own making.</summary>
+    public static async Task<IReadOnlyList<StreamFindingResponse>> OfMainAsync(TributaryConfiguration configuration, CancellationToken cancellationToken) =>
+        configuration is { FollowsLogically: true, Branching: { } branching }
+            ? [.. (await StreamPreflight.CheckSourceAsync(MainStream.Options(branching), cancellationToken)).Select(View)]
+            : [];
+
     /// <summary>The same for the doctor: one line that all is well, or one a finding.</summary>
     /// <param name="productionServes">Production has passed its own checks; when it has not, they have said so already.</param>
     public static async Task<IReadOnlyList<DoctorCheck>> DiagnoseAsync(TributaryConfiguration configuration, bool productionServes, CancellationToken cancellationToken)
     {
-        var checks = new List<DoctorCheck>();
+        var checks = productionServes ? (await OfMainAsync(configuration, cancellationToken)).Where(IsTold).Select(finding => Check("stream to main", finding)).ToList() : [];
         foreach (var stream in configuration.Streams)
         {
             var checkedStream = await RunAsync(configuration.Production, stream, cancellationToken);
             var findings = checkedStream.Findings
-                .Where(finding => finding.Severity != StreamFindingSeverity.Note && (productionServes || finding.Side != StreamSide.Source)).ToList();
+                .Where(finding => IsTold(finding) && (productionServes || finding.Side != StreamSide.Source)).ToList();
             if (findings.TrueForAll(finding => finding.Side != StreamSide.Target))
                 checks.Add(new DoctorCheck($"stream {stream.Name}", CheckOutcome.Ok, $"{checkedStream.Target} takes it"));
-            checks.AddRange(findings.Select(finding => new DoctorCheck(
-                $"stream {stream.Name}", finding.Severity == StreamFindingSeverity.Error ? CheckOutcome.Failed : CheckOutcome.Warning,
-                $"{finding.Subject}: {finding.Problem}", Mend(finding))));
+            checks.AddRange(findings.Select(finding => Check($"stream {stream.Name}", finding)));
         }
 
         return checks;
     }
+
+    static bool IsTold(StreamFindingResponse finding) => finding.Severity != StreamFindingSeverity.Note;
+
+    static DoctorCheck Check(string name, StreamFindingResponse finding) => new(
+        name, finding.Severity == StreamFindingSeverity.Error ? CheckOutcome.Failed : CheckOutcome.Warning, $"{finding.Subject}: {finding.Problem}", Mend(finding));
 
     /// <summary>What to do, with the statements that do it.</summary>
     public static string Mend(StreamFindingResponse finding) => finding.Sql is null ? finding.Remedy : $"{finding.Remedy} {finding.Sql.Replace('\n', ' ')}";

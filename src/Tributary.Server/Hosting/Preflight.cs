@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Tributary.Branching;
 using Tributary.Contracts;
 using Tributary.Server.Diagnosis;
 
@@ -22,13 +23,16 @@ static class Preflight
         }
 
         var errors = new List<StreamFindingResponse>();
-        foreach (var stream in configuration.Streams)
+        void Take(string stream, IReadOnlyList<StreamFindingResponse> findings)
         {
-            var findings = (await StreamChecks.RunAsync(configuration.Production, stream, cancellationToken)).Findings;
             errors.AddRange(findings.Where(finding => finding.Severity == StreamFindingSeverity.Error));
             foreach (var warning in findings.Where(finding => finding.Severity == StreamFindingSeverity.Warning))
-                Log.StreamWarning(logger, stream.Name, warning.Subject, warning.Problem, StreamChecks.Mend(warning));
+                Log.StreamWarning(logger, stream, warning.Subject, warning.Problem, StreamChecks.Mend(warning));
         }
+
+        Take(IMainFeed.Name, await StreamChecks.OfMainAsync(configuration, cancellationToken));
+        foreach (var stream in configuration.Streams)
+            Take(stream.Name, (await StreamChecks.RunAsync(configuration.Production, stream, cancellationToken)).Findings);
 
         if (errors.Count == 0)
         {

@@ -33,6 +33,7 @@ public sealed class ServerHost : IAsyncDisposable
     readonly TaskCompletionSource _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
     StateLock? _lock;
     BranchingPart? _branching;
+    StreamMainFeed? _feed;
     GatewayPart? _gateway;
     ApiHost? _api;
     MetricsListener? _metrics;
@@ -165,7 +166,8 @@ public sealed class ServerHost : IAsyncDisposable
 
     async Task<OperationFailure?> OpenBranchingAsync(BranchingOptions options, CancellationToken cancellationToken)
     {
-        var opened = await BranchManager.OpenAsync(options, _timeProvider, _loggerFactory, cancellationToken);
+        _feed = options.Following == FollowingMode.Logical ? new StreamMainFeed(options, _timeProvider, _loggerFactory) : null;
+        var opened = await BranchManager.OpenAsync(options, _feed, _timeProvider, _loggerFactory, cancellationToken);
         if (opened.Succeeded)
         {
             _branching = new BranchingPart(opened.Value, options, _timeProvider, _logger);
@@ -203,7 +205,7 @@ public sealed class ServerHost : IAsyncDisposable
 
     ServerView View() => new(
         Configuration, _timeProvider.GetUtcNow(), _branching,
-        Streams: () => [.. _streams.Select(stream => stream.Status())],
+        Streams: () => [.. _feed is { } feed ? [feed.View()] : Array.Empty<StreamStatusResponse>(), .. _streams.Select(stream => stream.Status())],
         Gateway: () => _gateway?.Status() ?? new GatewayStatusResponse { State = PartState.Off },
         Metrics: _exporters!.Metrics,
         Diagnose: cancellationToken => Doctor.RunAsync(Configuration, running: true, cancellationToken),

@@ -1,6 +1,8 @@
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Branching;
 using Tributary.Contracts;
+using Tributary.Streaming;
+using Tributary.Streaming.Hosting;
 
 namespace Tributary.Server.Hosting;
 
@@ -41,14 +43,8 @@ public static class ServerRemoval
         if (configuration.Branching is { } branching && configuration.HasCatalog)
         {
             // Step 3: drop main's slot.
-            if (!localOnly)
-            {
-                var slot = await BranchingRemoval.DropSlotAsync(branching, cancellationToken);
-                if (!slot.Succeeded)
-                    return (null, new OperationFailure(FailureKind.SourceUnsuitable, slot.Error.Message, WithoutProduction));
-                if (slot.Value.Dropped)
-                    removed.Add($"slot {branching.SlotName} at {configuration.Production}");
-            }
+            if (!localOnly && await DropSlotAsync(branching, removed, cancellationToken) is { } left)
+                return (null, left);
 
             // Step 4: remove pool and catalog.
             if (await BranchingRemoval.RemoveStateAsync(branching, cancellationToken) is { } error)
@@ -62,6 +58,31 @@ public static class ServerRemoval
         stateLock.Dispose();
         removed.Add(stateLock.RemoveFolder() ? $"the folder {state}" : $"nothing else in {state}: it holds files that tributary did not make");
         return (new RemovalResponse(removed), null);
+    }
+
+    // What streams into main has made more than a slot.
+    static async Task<OperationFailure?> DropSlotAsync(BranchingOptions branching, List<string> removed, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (branching.Following == FollowingMode.Logical && BranchingRemoval.MadeSlot(branching))
+            {
+                await StreamTeardown.CleanSourceAsync(MainStream.Options(branching), cancellationToken);
+                removed.Add($"slot and publication {branching.SlotName} at {branching.Source}");
+                return null;
+            }
+        }
+        catch (StreamException exception)
+        {
+            return new OperationFailure(FailureKind.SourceUnsuitable, exception.Message, WithoutProduction);
+        }
+
+        var slot = await BranchingRemoval.DropSlotAsync(branching, cancellationToken);
+        if (!slot.Succeeded)
+            return new OperationFailure(FailureKind.SourceUnsuitable, slot.Error.Message, WithoutProduction);
+        if (slot.Value.Dropped)
+            removed.Add($"slot {branching.SlotName} at {branching.Source}");
+        return null;
     }
 
     const string WithoutProduction = "try again when it answers; if it is gone for good, --local-only removes what is on this machine";

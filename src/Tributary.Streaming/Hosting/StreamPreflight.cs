@@ -14,11 +14,7 @@ public static class StreamPreflight
         findings.AddRange(options.Validate().Select(error => new StreamFinding(FindingSeverity.Error, "options", error, "Correct the option.")));
         await using var source = await TryOpenAsync("source", options.Source, findings, cancellationToken);
         if (source is not null)
-        {
-            await SourceChecks.RunAsync(source, options, findings, cancellationToken);
-            await TableChecks.RunAsync(source, options, findings, cancellationToken);
-            await RetentionChecks.RunAsync(source, options, findings, cancellationToken);
-        }
+            await CheckSourceAsync(source, options, findings, cancellationToken);
 
         await using var target = options.Stdout is null ? await TryOpenAsync("target", options.Target, findings, cancellationToken) : null;
         if (target is not null)
@@ -26,6 +22,23 @@ public static class StreamPreflight
         if (source is not null && target is not null)
             await ComparisonChecks.RunAsync(source, target, options, findings, cancellationToken);
         return [.. findings.OrderByDescending(finding => finding.Severity)];
+    }
+
+    /// <summary>The same of the source alone, for a target that is still to be made.</summary>
+    public static async Task<IReadOnlyList<StreamFinding>> CheckSourceAsync(StreamOptions options, CancellationToken cancellationToken)
+    {
+        var findings = new List<StreamFinding>();
+        await using var source = await TryOpenAsync("source", options.Source, findings, cancellationToken);
+        if (source is not null)
+            await CheckSourceAsync(source, options, findings, cancellationToken);
+        return [.. findings.OrderByDescending(finding => finding.Severity)];
+    }
+
+    static async Task CheckSourceAsync(NpgsqlConnection source, StreamOptions options, List<StreamFinding> findings, CancellationToken cancellationToken)
+    {
+        await SourceChecks.RunAsync(source, options, findings, cancellationToken);
+        await TableChecks.RunAsync(source, options, findings, cancellationToken);
+        await RetentionChecks.RunAsync(source, options, findings, cancellationToken);
     }
 
     static async Task<NpgsqlConnection?> TryOpenAsync(string side, PostgresUrl url, List<StreamFinding> findings, CancellationToken cancellationToken)

@@ -56,6 +56,21 @@ public static class StreamTeardown
         }
     }
 
+    /// <summary>Drops what a stream has made at the source, for a target that is gone or goes with all that is in it. It may be called again.</summary>
+    /// <exception cref="StreamException">Kind Fenced: the stream runs. Kind Source: the source does not answer or refuses.</exception>
+    public static async Task CleanSourceAsync(StreamOptions options, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await CleanSourceAsync(options, options.SlotName, cancellationToken);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or IOException or TimeoutException)
+        {
+            throw new StreamException(
+                StreamErrorKind.Source, $"The slot '{options.SlotName}' and the publication '{options.PublicationName}' could not be dropped at the source {options.Source}: {LostLink.Describe(exception)}", exception);
+        }
+    }
+
     static async Task CleanSourceAsync(StreamOptions options, string? slot, CancellationToken cancellationToken)
     {
         await using var source = await SessionSettings.OpenAsync(SessionSettings.ConnectionString(options.Source, "tributary destroy"), cancellationToken);

@@ -62,5 +62,6 @@ internal static class SlotCheck
     public static StreamException Gap(StreamOptions options, string what) => new(
         StreamErrorKind.Gap,
         $"{what}. The stream '{options.Name}' stops, since going on would leave the target with a gap. " +
-        "Way back: 'tributary stream destroy --drop-copied', then start the stream again; it copies all rows anew.");
+        "Way back: 'tributary stream destroy --drop-copied', then start the stream again; it copies all rows anew.")
+    { Cause = what };
 }

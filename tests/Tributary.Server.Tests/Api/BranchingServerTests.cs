@@ -44,7 +44,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
     public async Task A_branch_is_made_shown_entered_and_deleted()
     {
         var made = (await fixture.CreateAsync("life")).Value!;
-        await using (var connection = new NpgsqlConnection($"Host={made.Host};Port={made.Port};Username={made.User};Password={Password(made)};Database={made.Database};Options=-c branch={made.Name};Pooling=false"))
+        await using (var connection = new NpgsqlConnection(made.ConnectionString()))
         {
             await connection.OpenAsync(Production.Token);
             await using var command = new NpgsqlCommand("DELETE FROM orders", connection);
@@ -69,7 +69,7 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
     public async Task Metrics_tell_of_branches_and_of_the_gateway()
     {
         var made = (await fixture.CreateAsync("measured")).Value!;
-        await using (var connection = new NpgsqlConnection($"Host={made.Host};Port={made.Port};Username={made.User};Password={Password(made)};Database={made.Database};Options=-c branch={made.Name};Pooling=false"))
+        await using (var connection = new NpgsqlConnection(made.ConnectionString()))
             await connection.OpenAsync(Production.Token);
 
         using var http = new HttpClient(new SocketsHttpHandler
@@ -149,6 +149,4 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         Assert.Matches("^[a-z]+-[a-z]+-[0-9]{4}$", first.Value!.Name);
         Assert.NotEqual(first.Value.Name, second.Value!.Name);
     }
-
-    static string Password(BranchResponse branch) => Uri.UnescapeDataString(new Uri(branch.Url).UserInfo.Split(':', 2)[1]);
 }

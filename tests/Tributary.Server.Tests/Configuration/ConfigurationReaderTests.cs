@@ -44,6 +44,14 @@ public sealed class ConfigurationReaderTests
     }
 
     [Fact]
+    public void A_main_that_is_streamed_into_has_a_version_of_its_own_and_productions_database()
+    {
+        var configuration = Read("source: { url: postgresql://u@h/d }\nbranching: { following: logical, postgres-version: 18 }");
+
+        Assert.Equal((Branching.FollowingMode.Logical, "d", 18, 1), (configuration.Branching!.Following, configuration.Branching.Database, configuration.Branching.OwnMajor, configuration.Branching.SparesWanted));
+    }
+
+    [Fact]
     public void The_environment_goes_over_the_file_and_flags_over_both()
     {
         (string, string?)[] variables =
@@ -124,7 +132,9 @@ public sealed class ConfigurationReaderTests
     [InlineData("source: { url: postgresql://u@h/d }\nbranching: {}\nbranching: {}", "t.yaml:3:1: this is not YAML")]
     [InlineData("branching: { following: physical }", "t.yaml:1:1: source.url: production's URL is missing")]
     [InlineData("branching: { following: none }\nstreams: [ { name: a, target: { postgres: { url: postgresql://u@h/d } } } ]", "t.yaml:1:1: source.url: production's URL is missing")]
-    [InlineData("source: { url: postgresql://u@h/d }\nbranching: { following: nothing }", "t.yaml:2:25: branching.following: 'nothing' is not one of physical, none")]
+    [InlineData("source: { url: postgresql://u@h/d }\nbranching: { following: nothing }", "t.yaml:2:25: branching.following: 'nothing' is not one of physical, logical, none")]
+    [InlineData("source: { url: postgresql://u@h/d }\nbranching: { postgres-version: 16 }", "t.yaml:2:32: branching.postgres-version: this is for a main that is no standby")]
+    [InlineData("source: { url: postgresql://u@h/d }\nbranching: { following: logical, slot: tributary_a }\nstreams: [ { name: a, target: { postgres: { url: postgresql://u@h/d } } } ]", "t.yaml:1:1: branching.slot: the stream 'a' has the slot tributary_a already")]
     [InlineData("source: { url: postgresql://u@h/d }\nbranching: { database: shop }", "t.yaml:2:24: branching.database: this is for a main that follows nothing")]
     [InlineData("branching: { following: none, postgres-version: 9 }", "t.yaml:1:49: branching.postgres-version: '9' is not a whole number from 13 to 18")]
     public void A_single_error_is_located(string text, string expected)

@@ -9,6 +9,8 @@ public sealed class FollowingProposalTests
 {
     static readonly TributaryConfiguration Branches = Production.Configuration(Production.Url("postgresql://app@db.example.com/shop"), "/nowhere").WithBranching("tributary_main");
 
+    static readonly TributaryConfiguration Streamed = Branches with { Branching = Branches.Branching! with { Following = Branching.FollowingMode.Logical } };
+
     static readonly MachineFacts Machine = new([16, 15], "2.36");
 
     static readonly ProductionFacts Sound = new()
@@ -71,6 +73,48 @@ public sealed class FollowingProposalTests
         Assert.Contains(change, Assert.Single(proposal.Changes), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("hba", "refuses a connection for replication: no pg_hba.conf entry for replication connection (to change that: on production, in pg_hba.conf")]
+    [InlineData("tablespace", "in the tablespace fast")]
+    [InlineData("major", "production is PostgreSQL 17, which is not installed here")]
+    public void Where_no_standby_can_be_and_changes_can_be_read_they_are_streamed_and_the_reasons_say_both(string obstacle, string reason)
+    {
+        var readable = Sound with { WalLevel = "logical", ServiceRoles = ["rds_superuser"] };
+
+        var proposal = Propose(obstacle switch
+        {
+            "hba" => readable with { PhysicalRefusal = "no pg_hba.conf entry for replication connection" },
+            "tablespace" => readable with { Tablespaces = ["fast"] },
+            _ => readable with { Major = 17, Version = "17.2" },
+        });
+
+        Assert.Equal("logical", proposal.Mode);
+        Assert.Empty(proposal.Changes);
+        Assert.Contains("looks like Amazon RDS", proposal.Reasons[0], StringComparison.Ordinal);
+        Assert.Contains(reason, proposal.Reasons[1], StringComparison.Ordinal);
+        Assert.Contains("wal_level is logical", proposal.Reasons[2], StringComparison.Ordinal);
+        Assert.Contains("event triggers are added to production", proposal.Reasons[3], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_service_that_lets_nobody_copy_its_files_is_told_what_streaming_needs()
+    {
+        var proposal = Propose(Sound with { PhysicalRefusal = "no pg_hba.conf entry", ServiceRoles = ["rds_superuser"] });
+
+        Assert.Null(proposal.Mode);
+        Assert.Contains("a main that is streamed into needs logical", proposal.Reasons[1], StringComparison.Ordinal);
+        Assert.Contains("SET wal_level = 'logical'", Assert.Single(proposal.Changes), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_extension_that_is_missing_here_is_an_obstacle_to_streaming_alone()
+    {
+        var facts = Sound with { WalLevel = "logical", Extensions = ["no_such_extension"] };
+
+        Assert.Equal(CheckOutcome.Warning, Findings(facts).Single(finding => finding.Name == "extension no_such_extension").Outcome);
+        Assert.Equal(CheckOutcome.Failed, SourceChecks.Judge(facts, Machine, Streamed).Single(finding => finding.Name == "extension no_such_extension").Outcome);
+    }
+
     [Fact]
     public void A_managed_service_is_named_only_where_its_role_is_found_and_ours_is_none_of_its_superusers()
     {
@@ -131,5 +175,5 @@ public sealed class FollowingProposalTests
 
     static IReadOnlyList<DoctorCheck> Findings(ProductionFacts facts) => SourceChecks.Judge(facts, Machine, Branches);
 
-    static FollowingProposalResponse Propose(ProductionFacts facts) => FollowingProposal.Of(facts, Findings(facts));
+    static FollowingProposalResponse Propose(ProductionFacts facts) => FollowingProposal.Of(facts, Findings(facts), SourceChecks.Judge(facts, Machine, Streamed));
 }

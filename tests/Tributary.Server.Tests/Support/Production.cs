@@ -50,6 +50,10 @@ static class Production
     public static TributaryConfiguration WithStream(this TributaryConfiguration configuration, string name, PostgresUrl target) =>
         configuration with { Streams = [.. configuration.Streams, new StreamConfiguration { Name = name, Target = new PostgresTargetConfiguration(target) }] };
 
+    /// <summary>Enters the branch through the gateway as its owner.</summary>
+    public static string ConnectionString(this Contracts.BranchResponse branch) =>
+        $"Host={branch.Host};Port={branch.Port};Username={branch.User};Password={Uri.UnescapeDataString(new Uri(branch.Url).UserInfo.Split(':', 2)[1])};Database={branch.Database};Options=-c branch={branch.Name};Pooling=false";
+
     public static async Task ExecuteAsync(string connectionString, string sql)
     {
         await using var connection = new NpgsqlConnection(connectionString + ";Pooling=false");

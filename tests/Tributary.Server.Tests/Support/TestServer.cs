@@ -42,6 +42,8 @@ sealed class TestServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (_stop.IsCancellationRequested)
+            return;
         Client.Dispose();
         await _stop.CancelAsync();
         await _run;

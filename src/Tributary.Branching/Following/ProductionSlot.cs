@@ -1,0 +1,66 @@
+using System.Globalization;
+
+namespace Tributary.Branching.Following;
+
+/// <summary>The slot on production that keeps its log for main.</summary>
+internal sealed class ProductionSlot(BranchingOptions options)
+{
+    /// <summary>Drops the slot that an interrupted first copy of ours has left, so that it does not hold the log for ever.</summary>
+    /// <exception cref="Npgsql.NpgsqlException">Production does not answer.</exception>
+    public async Task DropAsync(CancellationToken cancellationToken)
+    {
+        await using var source = options.OpenProduction();
+        await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
+        command.Parameters.AddWithValue(options.SlotName);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>Refuses a production that has a slot of our name already: somebody else's main may follow by it.</summary>
+    /// <exception cref="BranchingException">It has one.</exception>
+    public async Task RefuseForeignAsync(CancellationToken cancellationToken)
+    {
+        await using var source = options.OpenProduction();
+        await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");
+        command.Parameters.AddWithValue(options.SlotName);
+        if (await command.ExecuteScalarAsync(cancellationToken) is true)
+        {
+            throw new BranchingException(new BranchError(BranchErrorKind.SourceUnsuitable,
+                $"Production already has a replication slot '{options.SlotName}', which this state folder did not make. If nothing uses it, run there: SELECT pg_drop_replication_slot('{options.SlotName}'); else set branching.slot to another name."));
+        }
+    }
+
+    /// <summary>Makes a physical slot, which begins at once.</summary>
+    public async Task MakePhysicalAsync(CancellationToken cancellationToken)
+    {
+        await using var source = options.OpenProduction();
+        await using var command = source.CreateCommand("SELECT pg_create_physical_replication_slot($1, true)");
+        command.Parameters.AddWithValue(options.SlotName);
+        await command.ExecuteNonQueryAsync(cancellationToken);
+    }
+
+    /// <summary>Looks at it. One that production has given up, or that makes it keep more than the limit, is not waited for.</summary>
+    /// <exception cref="Npgsql.NpgsqlException">Production does not answer.</exception>
+    public async Task<SlotLook> LookAsync(CancellationToken cancellationToken)
+    {
+        await using var source = options.OpenProduction();
+        await using var command = source.CreateCommand(
+            """
+            SELECT s.slot_name IS NOT NULL, to_jsonb(s) ->> 'wal_status',
+                   pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn() ELSE pg_current_wal_lsn() END, s.restart_lsn)::float8
+            FROM (VALUES (1)) one LEFT JOIN pg_replication_slots s ON s.slot_name = $1
+            """);
+        command.Parameters.AddWithValue(options.SlotName);
+        await using var row = await command.ExecuteReaderAsync(cancellationToken);
+        await row.ReadAsync(cancellationToken);
+        if (!row.GetBoolean(0))
+            return new SlotLook(Exists: false, null);
+        if (!await row.IsDBNullAsync(1, cancellationToken) && row.GetString(1) == "lost")
+            return new SlotLook(true, $"production has given up the slot '{options.SlotName}', since it held more log than max_slot_wal_keep_size");
+        return new SlotLook(true, !await row.IsDBNullAsync(2, cancellationToken) && row.GetDouble(2) is var held && held > options.SlotBytesMax
+            ? string.Create(CultureInfo.InvariantCulture, $"the slot '{options.SlotName}' makes production keep {held / (1 << 20):0} MiB of log, more than branching.slot-bytes-max")
+            : null);
+    }
+}
+
+/// <param name="Over">Why it is of no use any more; null when it is.</param>
+internal sealed record SlotLook(bool Exists, string? Over);
