@@ -45,7 +45,7 @@ public sealed class BranchManager : IAsyncDisposable
         _registry = new BranchRegistry(options, catalog, () => pool.Space().Free, time);
         _main = MainKeeper.Compose(
             options, facts, feed, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
-        _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, time, logger);
+        _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, () => pool.Space().Free, time, logger);
         _maker = new BranchMaker(_registry, catalog, pool.Driver, _computes, _main, time, logger);
         _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, () => pool.Space().Free, time, logger);
         _quota = new BranchQuota(options, _registry, pool.Driver, _computes, time, logger);

@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Branching.Storage;
 using static Tributary.Branching.Tests.BranchingFixture;
 
 namespace Tributary.Branching.Tests;
@@ -54,6 +55,22 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
         var again = await fixture.CreateAsync("gone");
         Assert.NotEqual(branch.Id, again.Id);
         Assert.NotEqual(fixture.Manager.PasswordOf(branch), fixture.Manager.PasswordOf(again));
+    }
+
+    [Fact]
+    public async Task A_branch_that_falls_asleep_keeps_no_log_of_what_it_has_written()
+    {
+        var branch = await fixture.CreateAsync("logless");
+        await using (var lease = await fixture.ConnectAsync(branch))
+            await ExecuteAsync(ConnectionString(lease), "CREATE TABLE written AS SELECT i, repeat('x', 400) AS x FROM generate_series(1, 15000) i");
+        await fixture.StopIdleAsync();
+
+        var log = Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Number}", "pg_wal");
+        var bytes = (await StorageCommand.TotalBytesAsync([log], Token))[log];
+        Assert.InRange(bytes, 0, 2 << 20);
+
+        await using var awake = await fixture.ConnectAsync(branch);
+        Assert.Equal(15000L, await ScalarAsync(ConnectionString(awake), "SELECT count(*) FROM written"));
     }
 
     [Fact]

@@ -19,6 +19,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     readonly IReadOnlyList<string> _superusers;
     readonly IPostgresLauncher _launcher;
     readonly SemaphoreSlim _starts;
+    readonly Func<bool> _hasRoom;
     readonly TimeProvider _time;
     readonly ILogger _logger;
     readonly SemaphoreSlim _lock = new(1, 1);
@@ -37,12 +38,13 @@ internal sealed class BranchCompute : IAsyncDisposable
     bool _removed;
 
     /// <param name="superusers">Roles that exist in every branch unless somebody dropped them.</param>
+    /// <param name="hasRoom">Whether the pool has room for a segment of the log; a server that cannot write its log ends.</param>
     /// <param name="adopted">A server that runs already; null when the first lease is to start one.</param>
     public BranchCompute(
-        Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, IPostgresLauncher launcher, SemaphoreSlim starts, TimeProvider time, ILogger logger,
+        Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, IPostgresLauncher launcher, SemaphoreSlim starts, Func<bool> hasRoom, TimeProvider time, ILogger logger,
         IRunningPostgres? adopted = null)
     {
-        (_branch, _spec, _superusers, _launcher, _starts, _time, _logger) = (branch, spec, superusers, launcher, starts, time, logger);
+        (_branch, _spec, _superusers, _launcher, _starts, _hasRoom, _time, _logger) = (branch, spec, superusers, launcher, starts, hasRoom, time, logger);
         (_runTimeBefore, _cpuTimeBefore, _connections) = (branch.Usage.RunTime, branch.Usage.CpuTime, branch.Usage.Connections);
         LastUsedAt = branch.LastUsedAt;
         if (adopted is null)
@@ -111,6 +113,9 @@ internal sealed class BranchCompute : IAsyncDisposable
         {
             if (Leases > 0 || _running is not { } running)
                 return;
+            // A log that cannot be left costs space, and nothing else.
+            if (_hasRoom())
+                await BranchCommand.RunAsync(BranchCommand.LeaveLog, running.SocketDirectory, _superusers, cancellationToken);
             await StopAsync(running, cancellationToken);
             Log.BranchSleeps(_logger, Name);
         }
@@ -130,7 +135,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             if (_removed)
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
             var running = _running is { Exited.IsCompleted: false } alive ? alive : null;
-            if (running is not null && await FlushCommand.RunAsync(running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+            if (running is not null && await BranchCommand.RunAsync(BranchCommand.Flush, running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
                 return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
             await storage.CloneAsync(Branch.VolumeOf(_branch.Number), copy, running, cancellationToken);
             return null;

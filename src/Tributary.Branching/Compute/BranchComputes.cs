@@ -7,7 +7,7 @@ namespace Tributary.Branching.Compute;
 /// <summary>The computes of all branches: at most <see cref="BranchingOptions.RunningMax"/> run, and those that idle are put to sleep.</summary>
 internal sealed class BranchComputes(
     BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory,
-    TimeProvider time, ILogger logger) : IAsyncDisposable
+    Func<long> freeBytes, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How often idle branches are looked for; the idle time is exact to this.</summary>
     static readonly TimeSpan ReapInterval = TimeSpan.FromSeconds(1);
@@ -156,7 +156,7 @@ internal sealed class BranchComputes(
         new() { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax };
 
     BranchCompute New(Branch branch, IRunningPostgres? adopted) =>
-        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], launcher, _starts, time, logger, adopted);
+        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], launcher, _starts, () => freeBytes() > BranchRegistry.FreeBytesMin, time, logger, adopted);
 
     LaunchSpec SpecOf(Branch branch) => new(
         Branch.FolderOf(branch.Number), storage.PathOf(Branch.VolumeOf(branch.Number)),
