@@ -13,6 +13,18 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
     public Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken) => SuperuserCommand.OpenAsync(
         $"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary", cancellationToken);
 
+    /// <summary>
+    /// Loads into a session, while its server is still a standby, what defusing needs: the language and what the catalog says of its own tables.
+    /// At the promotion somebody waits. EXPLAIN alone plans, which a standby allows of an UPDATE too.
+    /// </summary>
+    public static Task WarmAsync(NpgsqlConnection connection, CancellationToken cancellationToken) => connection.ExecuteAsync(
+        """
+        DO $tributary$ BEGIN END $tributary$;
+        EXPLAIN UPDATE pg_catalog.pg_authid SET rolpassword = NULL WHERE rolpassword IS NOT NULL;
+        EXPLAIN UPDATE pg_catalog.pg_subscription SET subenabled = false;
+        SELECT pg_relation_size('pg_catalog.pg_subscription'), (SELECT count(*) FROM pg_catalog.pg_roles);
+        """, cancellationToken);
+
     /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {

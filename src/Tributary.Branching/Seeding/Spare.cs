@@ -54,11 +54,12 @@ internal sealed class Spare(
     public async Task<Lsn> PromoteAsync(TimeSpan limit, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        // Cut off first: while log arrives faster than it is replayed, recovery does not look for the request to end
-        // (WaitForWALToBecomeAvailable in src/backend/access/transam/xlogrecovery.c).
-        await link.DisposeAsync();
+        // The request comes before the cut: recovery that has lost its link already asks for another one, and pauses for
+        // wal_retrieve_retry_interval before it looks for the request. It is cut off all the same, since while log arrives faster than it is
+        // replayed, recovery does not look at all (WaitForWALToBecomeAvailable in src/backend/access/transam/xlogrecovery.c).
         // pg_promote itself waits in steps of 100 ms (src/backend/access/transam/xlogfuncs.c), so the waiting is ours.
         await connection.ExecuteAsync("SELECT pg_promote(wait => false)", cancellationToken);
+        await link.DisposeAsync();
         while (await IsInRecoveryAsync(cancellationToken))
         {
             if (time.GetElapsedTime(started) > limit)

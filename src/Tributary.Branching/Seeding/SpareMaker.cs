@@ -31,6 +31,7 @@ internal sealed class SpareMaker(
         var folder = Branch.FolderOf(number);
         MainLink? link = null;
         IRunningPostgres? running = null;
+        NpgsqlConnection? connection = null;
         try
         {
             // Step 1: clone main.
@@ -51,10 +52,14 @@ internal sealed class SpareMaker(
                 Limits = limits,
             }, cancellationToken);
             var defuser = new Defuser(options, facts);
-            return new Spare(number, volume, running, own, link, await defuser.ConnectAsync(running.SocketDirectory, cancellationToken), defuser, main, time);
+            connection = await defuser.ConnectAsync(running.SocketDirectory, cancellationToken);
+            await Defuser.WarmAsync(connection, cancellationToken);
+            return new Spare(number, volume, running, own, link, connection, defuser, main, time);
         }
         catch
         {
+            if (connection is not null)
+                await connection.DisposeAsync();
             if (running is not null)
                 await running.DisposeAsync();
             if (link is not null)
