@@ -115,6 +115,7 @@ sealed class FollowedProduction : IAsyncDisposable
         folder, [$"source: {{ url: '{production.Url()}' }}", $"branching: {{ {branching} }}", "gateway: { listen: 127.0.0.1:0 }"],
         static status => status.GetProperty("branching").TryGetProperty("seeds", out JsonElement seeds) && seeds.GetArrayLength() > 0, cancellationToken);
 
-    static T Wanted<T>(string what, ApiResult<T> result)
+    /// <exception cref="InvalidOperationException">It was refused; the message says why.</exception>
+    public static T Wanted<T>(string what, ApiResult<T> result)
         where T : class => result.Value ?? throw new InvalidOperationException($"Tributary did not {what}: {result.Problem?.Detail}");
 }

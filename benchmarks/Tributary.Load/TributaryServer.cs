@@ -14,7 +14,7 @@ namespace Tributary.Load;
 /// </summary>
 sealed class TributaryServer : IAsyncDisposable
 {
-    // A base backup of 40 GB takes some minutes; a server that ends is noticed at once.
+    // A base backup of gigabytes takes some minutes; a server that ends is noticed at once.
     static readonly TimeSpan ReadyTimeout = TimeSpan.FromMinutes(15);
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(100);
 

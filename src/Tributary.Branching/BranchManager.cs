@@ -43,7 +43,7 @@ public sealed class BranchManager : IAsyncDisposable
     {
         (_options, _pool, _catalog, _passwords) = (options, pool, catalog, passwords);
         _registry = new BranchRegistry(options, catalog, () => pool.Space().Free, time);
-        _main = MainKeeper.Compose(
+        _main = MainComposition.Compose(
             options, facts, feed, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
         _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, () => pool.Space().Free, time, logger);
         _maker = new BranchMaker(_registry, catalog, pool.Driver, _computes, _main, time, logger);
@@ -100,7 +100,7 @@ public sealed class BranchManager : IAsyncDisposable
         List<Task> loops =
         [
             _main.RunAsync(all.Token), _computes.RunAsync(all.Token), _remover.RunAsync(all.Token), _quota.RunAsync(all.Token), _usage.RunAsync(all.Token),
-            _poolKeeper.RunAsync(all.Token),
+            _poolKeeper.RunAsync(all.Token), _meter.RunAsync(List, all.Token),
         ];
         while (loops.Count > 0)
         {

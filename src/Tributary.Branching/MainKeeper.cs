@@ -2,10 +2,8 @@ using Microsoft.Extensions.Logging;
 using Npgsql;
 using Tributary.Branching.Archiving;
 using Tributary.Branching.Catalog;
-using Tributary.Branching.Compute;
 using Tributary.Branching.Following;
 using Tributary.Branching.Seeding;
-using Tributary.Branching.Storage;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
@@ -15,8 +13,8 @@ namespace Tributary.Branching;
 /// <list type="number">
 /// <item>Make main once: a copy of production, or an empty cluster; one that a crash interrupted is thrown away and begun anew.</item>
 /// <item>Start it.</item>
-/// <item>Whenever main has moved and the newest seed is old enough, make a seed; where it follows production keep spares ready for branches as of now, and an
-/// archive for those of the past.</item>
+/// <item>Whenever main has moved and the newest seed is old enough, make a seed; where it follows production keep spares ready for branches as of
+/// now, and of a standby an archive for those of the past.</item>
 /// <item>When production's log can never reach main again, begin anew with the copy.</item>
 /// </list>
 /// </summary>
@@ -44,7 +42,7 @@ internal sealed class MainKeeper : IAsyncDisposable
     MainPosition? _position;
     string? _lastError;
 
-    MainKeeper(
+    public MainKeeper(
         BranchingOptions options, BranchCatalog catalog, IMain main, MainSeeds seeds, SeedShelf shelf, SpareKeeper spares, ArchiveKeeper archive,
         NowCuts cuts, PastCuts past, MainImport? import, TimeProvider time, ILogger logger)
     {
@@ -60,42 +58,6 @@ internal sealed class MainKeeper : IAsyncDisposable
 
     /// <summary>What dumps come into main by; null when main follows production.</summary>
     public MainImport? Import { get; }
-
-    /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
-    public static MainKeeper Compose(
-        BranchingOptions options, SourceFacts facts, IMainFeed? feed, Pool pool, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger,
-        out IPostgresLauncher launcher, out string runDirectory)
-    {
-        runDirectory = Path.Combine(options.StateDirectory, "run");
-        Directory.CreateDirectory(runDirectory);
-        var installation = PostgresInstallation.Find(facts.Major);
-        launcher = new PostgresLauncher(installation, runDirectory, ControlGroups.Open(options.StateDirectory, ControlGroups.MachineRoot, logger), time, logger);
-        var server = new MainServer(options, facts.Superuser, pool.Driver, launcher, runDirectory, time, logger);
-        IMain main = options.Following switch
-        {
-            FollowingMode.None => new OwnMain(installation, options, server, time, logger),
-            FollowingMode.Logical => new LogicalFollower(
-                installation, options, facts, server, feed ?? throw new InvalidOperationException("A main that is streamed into needs a feed."), time, logger),
-            _ => new PhysicalFollower(options, facts, pool.Driver, new BaseBackup(installation, options), server, time, logger),
-        };
-        var socketFile = Path.Combine(server.SocketDirectory, LaunchSpec.SocketFile);
-        var seedMaker = new SeedMaker(options, facts, main, pool.Driver, launcher, time, logger);
-        var shelf = new SeedShelf(options, pool.Driver, catalog, isBirth, time, logger);
-        var seeds = new MainSeeds(main, shelf, seedMaker);
-        var spareMaker = new SpareMaker(
-            options, facts, main, pool.Driver, launcher, runDirectory, socketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
-            BranchComputes.LimitsOf(options), time);
-        var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, time, logger);
-        var cuts = new NowCuts(options, main, shelf, seedMaker, seeds, spares, time, logger);
-        var archive = new ArchiveKeeper(
-            options, pool.Driver,
-            new LogArchive(installation, pool.Driver, server.SocketDirectory, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),
-            new BaseShelf(pool.Driver, catalog.Bases(), catalog.AddBase, catalog.RemoveBase, logger),
-            main.PositionAsync, main.CloneAsync, time, logger);
-        var past = new PastCuts(options, archive, new PointMaker(options, facts, pool.Driver, launcher, time), main, time);
-        var import = main is not OwnMain own ? null : new MainImport(own, seeds, () => pool.Space().Free, token => PoolFlush.FlushAsync(pool.Root, token), time, logger);
-        return new MainKeeper(options, catalog, main, seeds, shelf, spares, archive, cuts, past, import, time, logger);
-    }
 
     public BranchingStatus Describe(string driver, int branches, int running)
     {

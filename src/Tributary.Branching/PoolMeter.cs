@@ -14,6 +14,11 @@ internal sealed class PoolMeter(IStorageDriver storage, TimeProvider time)
     /// <summary>The kernel places what was written within its intervals of writing back and of committing, 30 s each; until then a figure lacks it.</summary>
     static readonly TimeSpan Settled = TimeSpan.FromSeconds(60);
 
+    static readonly TimeSpan RestInterval = TimeSpan.FromSeconds(2);
+
+    /// <summary>Ten milliseconds each at most: a tenth of a processor while very many come to rest, and a thousand are done within two minutes.</summary>
+    const int RestAtOnceMax = 20;
+
     readonly ConcurrentDictionary<string, Figure> _figures = new(StringComparer.Ordinal);
 
     /// <summary>The bytes of main and of these branches, by volume; one that is gone by now is missing.</summary>
@@ -23,18 +28,42 @@ internal sealed class PoolMeter(IStorageDriver storage, TimeProvider time)
         var (now, started) = (time.GetUtcNow(), time.GetTimestamp());
         var volumes = branches.ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => RestOf(branch, now), StringComparer.Ordinal);
         volumes[MainKeeper.Volume] = null;
-        var due = volumes.Where(volume => !Holds(volume.Key, volume.Value, started)).Select(static volume => volume.Key).ToList();
+        var due = volumes.Where(volume => !Holds(volume.Key, volume.Value, started)).ToDictionary(StringComparer.Ordinal);
         if (due.Count > 0)
-        {
-            // The state is that of before the measurement: what has woken meanwhile does not sleep at that running time again.
-            foreach (var (volume, usage) in await storage.MeasureAsync(due, cancellationToken))
-                _figures[volume] = new Figure(usage, volumes[volume], started);
-        }
-
+            await MeasureAsync(due, started, cancellationToken);
         foreach (var gone in _figures.Keys.Where(volume => !volumes.ContainsKey(volume)))
             _figures.TryRemove(gone, out _);
         return volumes.Keys.Select(volume => (Volume: volume, Known: _figures.TryGetValue(volume, out var figure), figure.Usage))
             .Where(static item => item.Known).ToDictionary(static item => item.Volume, static item => item.Usage, StringComparer.Ordinal);
+    }
+
+    /// <summary>Measures what has come to rest, a few at a time, until cancelled, so that whoever asks for very many of them does not wait.</summary>
+    /// <param name="branches">Those that there are.</param>
+    public async Task RunAsync(Func<IReadOnlyList<Branch>> branches, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(RestInterval, time);
+        while (await timer.WaitForNextTickAsync(cancellationToken))
+        {
+            try
+            {
+                var (now, started) = (time.GetUtcNow(), time.GetTimestamp());
+                var due = branches().Select(branch => KeyValuePair.Create(Branch.VolumeOf(branch.Number), RestOf(branch, now)))
+                    .Where(volume => volume.Value is not null && !Holds(volume.Key, volume.Value, started)).Take(RestAtOnceMax).ToDictionary(StringComparer.Ordinal);
+                if (due.Count > 0)
+                    await MeasureAsync(due, started, cancellationToken);
+            }
+            catch (StorageException)
+            {
+                // Whoever asks is told.
+            }
+        }
+    }
+
+    async Task MeasureAsync(Dictionary<string, TimeSpan?> volumes, long started, CancellationToken cancellationToken)
+    {
+        // The state is that of before the measurement: what has woken meanwhile does not sleep at that running time again.
+        foreach (var (volume, usage) in await storage.MeasureAsync([.. volumes.Keys], cancellationToken))
+            _figures[volume] = new Figure(usage, volumes[volume], started);
     }
 
     // How long the branch had run when it came to rest; null while it may change.

@@ -5,7 +5,7 @@ namespace Tributary.Load.Scale;
 
 /// <summary>
 /// Whether a branch takes longer the more data there is.
-/// 1. Follow a production of each size. 2. Make a branch of each in turn. 3. Compare with the smallest.
+/// 1. Fill a main of each size. 2. Make a branch of each in turn. 3. Compare with the smallest.
 /// </summary>
 sealed class ScaleBenchmark : IBenchmark
 {
@@ -35,14 +35,13 @@ sealed class ScaleBenchmark : IBenchmark
         if (options.Gigabytes.Count < 2)
             throw new ChildProcessException($"{Path.GetTempPath()} has {freeBytes >> 30} GB free, too little for two sizes; name smaller ones with --sizes.");
 
-        // Step 1: Follow a production of each size.
-        var installation = PostgresInstallation.FindNewest();
-        await using var pool = await LoopPool.CreateAsync(((long)options.Gigabytes.Sum() << 31) + LoopPool.BytesDefault, cancellationToken);
+        // Step 1: Fill a main of each size.
+        await using var pool = await LoopPool.CreateAsync(((long)(options.Gigabytes.Sum() * ScaleOptions.DiskShare) << 30) + LoopPool.BytesDefault, cancellationToken);
         var makers = new List<SizedBranches>();
         try
         {
             foreach (var gigabytes in options.Gigabytes)
-                makers.Add(await SizedBranches.StartAsync(installation, pool, gigabytes, cancellationToken));
+                makers.Add(await SizedBranches.StartAsync(pool, gigabytes, cancellationToken));
 
             // Step 2: Make a branch of each in turn.
             var tallies = makers.Select(static maker => new MakerTally(maker)).ToList();
@@ -52,7 +51,7 @@ sealed class ScaleBenchmark : IBenchmark
             return new BenchmarkOutcome(
                 [.. tallies.SelectMany(static tally => tally.Measurements)],
                 tallies.Max(static tally => tally.Whole.P50) / tallies[0].Whole.P50,
-                $"Rows of {WideTable.RowBytes} bytes{LeftOut(options, freeBytes)}; btrfs on a loop device, nodatacow; the productions rest; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores");
+                $"Rows of {WideTable.RowBytes} bytes{LeftOut(options, freeBytes)}; btrfs on a loop device, nodatacow; the mains are of their own and at rest; PostgreSQL {PostgresInstallation.FindNewest().Major}; {Environment.ProcessorCount} cores");
         }
         finally
         {
@@ -63,5 +62,5 @@ sealed class ScaleBenchmark : IBenchmark
 
     static string LeftOut(ScaleOptions options, long freeBytes) => options.LeftOut.Count == 0
         ? ""
-        : $"; left out for want of space: {string.Join(", ", options.LeftOut)} GB, since production and main both take it and the disk has {freeBytes >> 30} GB free";
+        : $"; left out for want of space: {string.Join(", ", options.LeftOut)} GB, since the disk has {freeBytes >> 30} GB free";
 }

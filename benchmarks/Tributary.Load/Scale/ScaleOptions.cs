@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Tributary.Load.Scale;
 
-/// <summary>How much data the productions have.</summary>
+/// <summary>How much data the mains have.</summary>
 /// <param name="Gigabytes">In ascending order; the first is what the others are compared with.</param>
 /// <param name="LeftOut">Sizes that would be measured if there were space.</param>
 sealed record ScaleOptions(IReadOnlyList<int> Gigabytes, IReadOnlyList<int> LeftOut)
@@ -11,8 +11,8 @@ sealed record ScaleOptions(IReadOnlyList<int> Gigabytes, IReadOnlyList<int> Left
 
     static readonly int[] Wanted = [1, 10, 40];
 
-    // Production, main, and the log that both keep while the data is copied.
-    const double DiskShare = 2.1;
+    /// <summary>The data, and what its index is sorted in while it is made.</summary>
+    public const double DiskShare = 1.15;
 
     // The machine's other work needs its disk too.
     const long SpareBytes = 8L << 30;

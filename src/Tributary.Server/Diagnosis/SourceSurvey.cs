@@ -27,13 +27,17 @@ public static class SourceSurvey
         var production = SourceChecks.Judge(facts, here, configuration);
         var streamed = configuration with { Branching = configuration.Branching! with { Following = FollowingMode.Logical } };
         var logical = SourceChecks.Judge(facts, here, streamed);
+        if (Serves(logical) && !Serves(production))
+            logical = [.. logical, .. await StreamChecks.DiagnoseAsync(streamed, productionServes: true, cancellationToken)];
         var proposal = FollowingProposal.Of(facts, production, logical);
         if (proposal.Mode == "logical")
-            (configuration, production) = (streamed, [.. logical, .. await StreamChecks.DiagnoseAsync(streamed, productionServes: true, cancellationToken)]);
+            (configuration, production) = (streamed, logical);
         var machine = (await MachineChecks.RunAsync(stateDirectory, cancellationToken)).Append(MachineChecks.GatewayPort(listen));
         DoctorCheck[] room = bytes is { } known && !configuration.HasCatalog ? [SpaceChecks.Judge(configuration, known, MachineChecks.FreeBytes(stateDirectory))] : [];
         return (new SurveyResult([.. machine, .. room], production, proposal, configuration), null);
     }
+
+    static bool Serves(IReadOnlyList<DoctorCheck> checks) => checks.All(check => check.Outcome != CheckOutcome.Failed);
 
     static TributaryConfiguration Propose(ProductionFacts facts, long? bytes, PostgresUrl source, string stateDirectory, IPEndPoint listen)
     {

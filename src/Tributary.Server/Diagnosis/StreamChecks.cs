@@ -13,10 +13,14 @@ static class StreamChecks
         return new StreamCheckResponse(stream.Name, source.ToString(), stream.Target.ToString(), [.. findings.Select(View)]);
     }
 
-    /// <summary>What the stream into main finds at production; its target is of our own making.</summary>
+    /// <summary>
+    /// What the stream into main finds at production; its target is of our own making. Branches must not make production refuse what it takes
+    /// without them, so that what only warns of a stream is an obstacle here.
+    /// </summary>
     public static async Task<IReadOnlyList<StreamFindingResponse>> OfMainAsync(TributaryConfiguration configuration, CancellationToken cancellationToken) =>
         configuration is { FollowsLogically: true, Branching: { } branching }
-            ? [.. (await StreamPreflight.CheckSourceAsync(MainStream.Options(branching), cancellationToken)).Select(View)]
+            ? [.. (await StreamPreflight.CheckSourceAsync(MainStream.Options(branching), cancellationToken))
+                .Select(finding => View(finding.StopsSource ? finding with { Severity = FindingSeverity.Error } : finding))]
             : [];
 
     /// <summary>The same for the doctor: one line that all is well, or one a finding.</summary>

@@ -16,4 +16,8 @@ public enum FindingSeverity
 /// <param name="Subject">Where: <c>source</c>, <c>target</c> or <c>machine</c>, with the object's name.</param>
 /// <param name="Remedy">What to do, in words.</param>
 /// <param name="Sql">The statements that mend it; null when SQL cannot.</param>
-public sealed record StreamFinding(FindingSeverity Severity, string Subject, string Problem, string Remedy, string? Sql = null);
+public sealed record StreamFinding(FindingSeverity Severity, string Subject, string Problem, string Remedy, string? Sql = null)
+{
+    /// <summary>The source refuses some writes once the stream runs.</summary>
+    public bool StopsSource { get; init; }
+}

@@ -27,7 +27,8 @@ internal static class TableChecks
             findings.Add(new StreamFinding(
                 FindingSeverity.Warning, subject,
                 $"tables without a replica identity: {Shown(keyless)}. Once they are published, Postgres refuses updates and deletes of them at the source",
-                "Give each a primary key, or let Postgres log whole rows.", Each(keyless, "REPLICA IDENTITY FULL")));
+                "Give each a primary key, or let Postgres log whole rows.", Each(keyless, "REPLICA IDENTITY FULL"))
+            { StopsSource = true });
         }
 
         var unlogged = await ListAsync(source, "c.relkind = 'r' AND c.relpersistence = 'u'", cancellationToken);

@@ -49,6 +49,26 @@ public sealed class PoolMeterTests
     }
 
     [Fact]
+    public async Task What_has_come_to_rest_is_measured_before_anybody_asks()
+    {
+        Branch[] branches = [.. Enumerable.Range(1, 25).Select(number => Sleeping(number, ranSeconds: 5)), Sleeping(26, ranSeconds: 5) with { Compute = ComputeState.Running }];
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        var running = _meter.RunAsync(() => branches, stop.Token);
+
+        foreach (var round in new[] { 1, 2 })
+        {
+            _time.Advance(TimeSpan.FromSeconds(2));
+            await BranchingFixture.UntilAsync(() => _driver.Asked.Count == round, () => $"{_driver.Asked.Count} measurements");
+        }
+
+        await _meter.MeasureAsync(branches, Token);
+        Assert.Equal([20, 5], _driver.Asked.Take(2).Select(asked => asked.Count));
+        Assert.Equal(["branches/b26", "main"], _driver.Asked[2]);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+    }
+
+    [Fact]
     public async Task What_is_gone_is_left_out()
     {
         await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], Token);

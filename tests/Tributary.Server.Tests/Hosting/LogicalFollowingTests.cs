@@ -195,6 +195,20 @@ public sealed class LogicalFollowingTests
     }
 
     [Fact]
+    public async Task A_production_that_would_refuse_writes_to_a_table_without_a_key_is_left_as_it_is()
+    {
+        var source = await (await TestServers.SharedAsync()).DatabaseAsync("CREATE TABLE keyless (x int); INSERT INTO keyless VALUES (1)");
+        var configuration = Production.Configuration(source).WithBranching($"keyless_{Guid.NewGuid():N}"[..24]);
+
+        var failure = await TestServer.FailAsync(configuration with { Branching = configuration.Branching! with { Following = FollowingMode.Logical } });
+
+        Assert.Equal(FailureKind.SourceUnsuitable, failure.Kind);
+        Assert.Contains("tables without a replica identity: \"public\".\"keyless\"", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("REPLICA IDENTITY FULL", failure.Hint, StringComparison.Ordinal);
+        await Production.ExecuteAsync(source.ToNpgsql(), "UPDATE keyless SET x = 2");
+    }
+
+    [Fact]
     public async Task Another_way_to_follow_is_refused_on_its_state_folder()
     {
         var source = await (await TestServers.SharedAsync()).DatabaseAsync(Shop);
