@@ -97,8 +97,9 @@ sealed class BarePromotion(PostgresServer production, LoopPool pool) : IBranchMa
 
     static async ValueTask RemoveAsync(Process process, string folder)
     {
+        // An immediate shutdown waits for the server's own processes, which else would still write into the folder.
         if (!process.HasExited)
-            process.Kill();
+            await ChildProcesses.RunAsync(new ChildProcessSpec("/bin/kill", ["-s", "QUIT", $"{process.Id}"]), CancellationToken.None);
         await process.WaitForExitAsync(CancellationToken.None);
         process.Dispose();
         Directory.Delete(folder, recursive: true);
