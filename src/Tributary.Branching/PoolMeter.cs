@@ -70,8 +70,9 @@ internal sealed class PoolMeter(IStorageDriver storage, TimeProvider time)
     static TimeSpan? RestOf(Branch branch, DateTimeOffset now) =>
         branch.Compute == ComputeState.Asleep && (branch.LastUsedAt is not { } used || now - used >= Settled) ? branch.Usage.RunTime : null;
 
-    bool Holds(string volume, TimeSpan? rest, long now) =>
-        _figures.TryGetValue(volume, out var figure) && ((rest is not null && figure.Rest == rest) || time.GetElapsedTime(figure.MeasuredAt, now) < Freshness);
+    // What was at rest and has run since is another thing, however young its figure.
+    bool Holds(string volume, TimeSpan? rest, long now) => _figures.TryGetValue(volume, out var figure)
+        && (figure.Rest is null ? time.GetElapsedTime(figure.MeasuredAt, now) < Freshness : figure.Rest == rest);
 
     readonly record struct Figure(BranchUsage Usage, TimeSpan? Rest, long MeasuredAt);
 }

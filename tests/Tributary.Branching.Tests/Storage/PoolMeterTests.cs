@@ -69,6 +69,16 @@ public sealed class PoolMeterTests
     }
 
     [Fact]
+    public async Task What_was_at_rest_a_moment_ago_and_runs_now_is_measured_anew()
+    {
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0)], Token);
+
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0) with { Compute = ComputeState.Running }], Token);
+
+        Assert.Equal([["branches/b1", "main"], ["branches/b1"]], _driver.Asked);
+    }
+
+    [Fact]
     public async Task What_is_gone_is_left_out()
     {
         await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], Token);
