@@ -1,3 +1,4 @@
+using Tributary.Branching.Compute;
 using Tributary.Testing;
 using static Tributary.Branching.Tests.BranchingFixture;
 
@@ -16,6 +17,22 @@ public sealed class ComputeLogTests(BranchingFixture fixture) : IClassFixture<Br
         Assert.Equal(100, new FileInfo(log.OlderFile).Length);
         Assert.InRange(new FileInfo(log.File).Length, 1, 100);
         Assert.Equal(["line 40", "line 41", "line 42"], log.Tail(3).Lines);
+    }
+
+    [Fact]
+    public void What_ended_a_server_is_told_however_many_lines_its_end_takes_and_an_earlier_servers_is_not()
+    {
+        var folder = TestFolder.New("ended");
+        File.WriteAllLines(Path.Combine(folder, "postgres.log"),
+        [
+            "[1] LOG:  starting PostgreSQL 15.6", "[1] FATAL:  of an earlier start",
+            "[1] LOG:  starting PostgreSQL 15.6", "[2] ERROR:  could not write to file: No space left on device", "[4] FATAL:  checkpoint request failed",
+            .. Enumerable.Range(1, 6).Select(line => $"[1] LOG:  line {line}"),
+        ]);
+
+        var told = new ComputeFolder(folder).LastLogLines().Split(" | ");
+
+        Assert.Equal(["[2] ERROR:  could not write to file: No space left on device", "[4] FATAL:  checkpoint request failed", .. Enumerable.Range(2, 5).Select(line => $"[1] LOG:  line {line}")], told);
     }
 
     [Fact]

@@ -8,6 +8,16 @@ namespace Tributary.Branching.Compute;
 /// </summary>
 internal sealed class ComputeFolder(string path)
 {
+    const int LinesShown = 5;
+
+    const int LinesSearched = 40;
+
+    /// <summary>The first line of a start (PostmasterMain in src/backend/postmaster/postmaster.c); what is before it is of another one.</summary>
+    const string Start = "starting PostgreSQL ";
+
+    /// <summary>What a server ends by, and what a full disk is known by, whatever the line's severity.</summary>
+    static readonly string[] Causes = ["FATAL: ", "PANIC: ", "No space left on device"];
+
     /// <summary>The longest path of a Unix socket on Linux, less the closing NUL (unix(7)).</summary>
     const int SocketPathBytesMax = 107;
 
@@ -101,7 +111,15 @@ internal sealed class ComputeFolder(string path)
             Directory.Delete(path, recursive: true);
     }
 
-    public string LastLogLines() => File.Exists(LogFile)
-        ? string.Join(" | ", File.ReadLines(LogFile).TakeLast(5).Select(line => line.Length > 300 ? line[..300] : line))
-        : "(no log)";
+    /// <summary>The end of the log, and before it what ended the server: how a server goes down may take more lines than why.</summary>
+    public string LastLogLines()
+    {
+        if (!File.Exists(LogFile))
+            return "(no log)";
+        var lines = File.ReadLines(LogFile).TakeLast(LinesSearched).ToList();
+        lines.RemoveRange(0, Math.Max(0, lines.FindLastIndex(static line => line.Contains(Start, StringComparison.Ordinal))));
+        return string.Join(" | ", lines.Where((line, index) => index >= lines.Count - LinesShown || IsCause(line)).Select(line => line.Length > 300 ? line[..300] : line));
+    }
+
+    static bool IsCause(string line) => Causes.Any(cause => line.Contains(cause, StringComparison.Ordinal));
 }
