@@ -93,26 +93,8 @@ public sealed class BranchManager : IAsyncDisposable
     }
 
     /// <summary>Follows production, makes seeds, puts idle branches to sleep and ends those whose time has come until cancelled.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
-    {
-        // One that fails ends the others, or nobody would hear of it before the server is stopped. One that has nothing to do ends at once.
-        using var all = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        List<Task> loops =
-        [
-            _main.RunAsync(all.Token), _computes.RunAsync(all.Token), _remover.RunAsync(all.Token), _quota.RunAsync(all.Token), _usage.RunAsync(all.Token),
-            _poolKeeper.RunAsync(all.Token), _meter.RunAsync(List, all.Token),
-        ];
-        while (loops.Count > 0)
-        {
-            var ended = await Task.WhenAny(loops);
-            loops.Remove(ended);
-            if (ended.IsCompletedSuccessfully)
-                continue;
-            await all.CancelAsync();
-            await Task.WhenAll(loops).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            await ended;
-        }
-    }
+    public Task RunAsync(CancellationToken cancellationToken) => OwnedLoops.RunAsync(
+        [_main.RunAsync, _computes.RunAsync, _remover.RunAsync, _quota.RunAsync, _usage.RunAsync, _poolKeeper.RunAsync, token => _meter.RunAsync(List, token)], cancellationToken);
 
     /// <summary>Makes a branch. One of a seed or a fork starts with its first connection; one of now may run already.</summary>
     public Task<BranchResult<Branch>> CreateAsync(BranchRequest request, CancellationToken cancellationToken) => _maker.CreateAsync(request, cancellationToken);

@@ -157,6 +157,10 @@ public sealed record BranchingOptions
     /// <summary>How many spares are kept: a main that follows nothing has none, since a clone of it is its present already.</summary>
     public int SparesWanted => Following == FollowingMode.None ? 0 : SparesKept;
 
+    /// <summary>The version that a main which production is streamed into is made with: production's own has everything that its schema can name.</summary>
+    /// <param name="installed">At least one.</param>
+    public int MajorBeside(int production, IReadOnlyCollection<int> installed) => OwnMajor ?? (installed.Contains(production) ? production : installed.Max());
+
     /// <exception cref="InvalidOperationException">Main follows nothing, so nothing may ask.</exception>
     internal PostgresUrl Production => Source ?? throw new InvalidOperationException("Branching without a source has no production to ask.");
 

@@ -165,11 +165,8 @@ internal sealed class MainImport(OwnMain main, MainSeeds seeds, Func<long> freeB
         var made = new List<string>();
         foreach (var role in await DumpPrograms.RolesAsync(dump, cancellationToken))
         {
-            await using var exists = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", connection) { Parameters = { new() { Value = role } } };
-            if (await exists.ExecuteScalarAsync(cancellationToken) is true)
-                continue;
-            await connection.ExecuteAsync($"CREATE ROLE {SqlQuoting.Identifier(role)} NOLOGIN", cancellationToken);
-            made.Add(role);
+            if (await OwnMain.EnsureRoleAsync(connection, role, cancellationToken))
+                made.Add(role);
         }
 
         return made;

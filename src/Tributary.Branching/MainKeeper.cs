@@ -109,8 +109,7 @@ internal sealed class MainKeeper : IAsyncDisposable
             // Step 3: make seeds and spares, keep the archive.
             using var round = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             var watching = _main.WatchAsync(round.Token);
-            var keeping = Task.WhenAll(
-                _main.RunAsync(round.Token), SeedLoopAsync(round.Token), _spares.RunAsync(round.Token), _archive.RunAsync(round.Token));
+            var keeping = OwnedLoops.RunAsync([_main.RunAsync, SeedLoopAsync, _spares.RunAsync, _archive.RunAsync], round.Token);
             await Task.WhenAny(watching, keeping);
             await round.CancelAsync();
             try

@@ -52,12 +52,8 @@ internal static class SourceMemory
         // A main that is streamed into is no copy of production's cluster, but one that initdb has made here.
         return Remember(catalog, options, options.Following == FollowingMode.Physical
             ? facts
-            : facts with { Major = made ?? options.OwnMajor ?? NearestMajor(facts.Major), Superuser = OwnMain.Superuser });
+            : facts with { Major = made ?? options.MajorBeside(facts.Major, [.. PostgresInstallation.FindAll().Select(installation => installation.Major)]), Superuser = OwnMain.Superuser });
     }
-
-    // Production's own version has everything that its schema can name, and the newest one most of it.
-    static int NearestMajor(int major) =>
-        PostgresInstallation.FindAll() is [var newest, ..] all && !all.Any(installation => installation.Major == major) ? newest.Major : major;
 
     static string Described(FollowingMode following) => following switch
     {

@@ -5,7 +5,7 @@ using Tributary.Postgres;
 namespace Tributary.Branching.Following;
 
 /// <summary>The database of a logical main, which has the name of production's: how it is made, and what it tells of the feed.</summary>
-internal sealed class LogicalDatabase(BranchingOptions options, string socketDirectory, ILogger logger) : IAsyncDisposable
+internal sealed class LogicalDatabase(BranchingOptions options, MainServer server, ILogger logger) : IAsyncDisposable
 {
     const string Progress = $"SELECT commit_end_lsn::text, updated_at FROM tributary.progress WHERE pipeline = '{IMainFeed.Name}'";
 
@@ -19,10 +19,10 @@ internal sealed class LogicalDatabase(BranchingOptions options, string socketDir
 
     // Two for whoever waits, one for the keeper, one spare.
     readonly NpgsqlDataSource _source = new NpgsqlSlimDataSourceBuilder(
-        $"Host={socketDirectory};Username={OwnMain.Superuser};Database={options.Database};Maximum Pool Size=4;Application Name=tributary").Build();
+        $"Host={server.SocketDirectory};Username={OwnMain.Superuser};Database={options.Database};Maximum Pool Size=4;Application Name=tributary").Build();
 
     /// <summary>Where the feed writes.</summary>
-    public PostgresUrl Url { get; } = new() { Host = socketDirectory, User = OwnMain.Superuser, Database = options.Database };
+    public PostgresUrl Url { get; } = new() { Host = server.SocketDirectory, User = OwnMain.Superuser, Database = options.Database };
 
     /// <summary>
     /// Makes it as production's is, and its roles, which policies name: none can log in. Where this machine has not the order of text, it is that
@@ -32,18 +32,9 @@ internal sealed class LogicalDatabase(BranchingOptions options, string socketDir
     public async Task MakeAsync(CancellationToken cancellationToken)
     {
         var (roles, encoding, collate, ctype) = await AskProductionAsync(cancellationToken);
-        await using var connection = await SuperuserCommand.OpenAsync($"Host={socketDirectory};Username={OwnMain.Superuser};Database=postgres;Pooling=false", cancellationToken);
+        await using var connection = await SuperuserCommand.OpenAsync(server.ConnectionString("postgres"), cancellationToken);
         foreach (var role in roles)
-        {
-            await connection.ExecuteAsync(
-                $"""
-                DO $tributary$ BEGIN
-                    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {SqlQuoting.Literal(role)}) THEN
-                        CREATE ROLE {SqlQuoting.Identifier(role)} NOLOGIN;
-                    END IF;
-                END $tributary$;
-                """, cancellationToken);
-        }
+            await OwnMain.EnsureRoleAsync(connection, role, cancellationToken);
 
         if (await OwnMain.HasDatabaseAsync(connection, options.Database, cancellationToken))
             return;

@@ -55,7 +55,7 @@ internal sealed class LogicalFollower : IMain
     {
         (_installation, _options, _facts, _server, _feed, _time, _logger) = (installation, options, facts, server, feed, time, logger);
         _slot = new ProductionSlot(options);
-        _database = new LogicalDatabase(options, server.SocketDirectory, logger);
+        _database = new LogicalDatabase(options, server, logger);
         _source = new SourcePosition(options, time);
     }
 
@@ -64,10 +64,7 @@ internal sealed class LogicalFollower : IMain
     public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
     {
         // Step 1: an empty cluster, and the rows that exist.
-        if (isRepeated)
-            await _slot.DropAsync(cancellationToken);
-        else
-            await _slot.RefuseForeignAsync(cancellationToken);
+        await _slot.ClearAsync(isRepeated, cancellationToken);
         onBegin();
         Log.RowCopyBegins(_logger, _options.Production.ToString(), _installation.Major);
         await _server.InitializeAsync(_installation, OwnMain.Superuser, cancellationToken);
@@ -92,7 +89,7 @@ internal sealed class LogicalFollower : IMain
     }
 
     public Task RunAsync(CancellationToken cancellationToken) =>
-        Task.WhenAll(_server.RunAsync(cancellationToken), FeedAsync(cancellationToken), AskAsync(cancellationToken));
+        OwnedLoops.RunAsync([_server.RunAsync, FeedAsync, AskAsync], cancellationToken);
 
     public async Task<string> WatchAsync(CancellationToken cancellationToken)
     {
@@ -123,18 +120,8 @@ internal sealed class LogicalFollower : IMain
         return new MainPosition(lsn, _moments.NewestUntil(lsn) ?? writtenAt);
     }
 
-    public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
-    {
-        var started = _time.GetTimestamp();
-        while ((await _database.ProgressAsync(cancellationToken)).Lsn < position)
-        {
-            if (_time.GetElapsedTime(started) > limit)
-                return false;
-            await Task.Delay(PollInterval, _time, cancellationToken);
-        }
-
-        return true;
-    }
+    public Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
+        _time.HoldsAsync(async token => (await _database.ProgressAsync(token)).Lsn >= position, PollInterval, limit, cancellationToken);
 
     public async Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
     {

@@ -52,25 +52,29 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
         SuperuserCommand.OpenAsync(server.ConnectionString(database), cancellationToken);
 
     /// <summary>Waits until it answers; false when it has not within the limit.</summary>
-    public async Task<bool> AnswersAsync(TimeSpan limit, CancellationToken cancellationToken)
+    public Task<bool> AnswersAsync(TimeSpan limit, CancellationToken cancellationToken) => time.HoldsAsync(AnswersAsync, AnswerPoll, limit, cancellationToken);
+
+    async Task<bool> AnswersAsync(CancellationToken cancellationToken)
     {
-        var started = time.GetTimestamp();
-        while (true)
+        try
         {
-            try
-            {
-                await using var connection = await ConnectAsync("postgres", cancellationToken);
-                return true;
-            }
-            catch (NpgsqlException) when (time.GetElapsedTime(started) < limit)
-            {
-                await Task.Delay(AnswerPoll, time, cancellationToken);
-            }
-            catch (NpgsqlException)
-            {
-                return false;
-            }
+            await using var connection = await ConnectAsync("postgres", cancellationToken);
+            return true;
         }
+        catch (NpgsqlException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Makes a role that nobody can log in as, where there is none of the name; answers whether it did.</summary>
+    public static async Task<bool> EnsureRoleAsync(NpgsqlConnection connection, string role, CancellationToken cancellationToken)
+    {
+        await using var exists = new NpgsqlCommand("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", connection) { Parameters = { new() { Value = role } } };
+        if (await exists.ExecuteScalarAsync(cancellationToken) is true)
+            return false;
+        await connection.ExecuteAsync($"CREATE ROLE {SqlQuoting.Identifier(role)} NOLOGIN", cancellationToken);
+        return true;
     }
 
     public static async Task<bool> HasDatabaseAsync(NpgsqlConnection connection, string database, CancellationToken cancellationToken)

@@ -42,10 +42,7 @@ internal sealed class PhysicalFollower : IMain
 
     public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
     {
-        if (isRepeated)
-            await _slot.DropAsync(cancellationToken);
-        else
-            await _slot.RefuseForeignAsync(cancellationToken);
+        await _slot.ClearAsync(isRepeated, cancellationToken);
         onBegin();
         Log.BaseBackupBegins(_logger, _options.Production.ToString());
         await _storage.CreateAsync(MainServer.Volume, cancellationToken);
@@ -85,18 +82,8 @@ internal sealed class PhysicalFollower : IMain
         return new MainPosition(lsn, await row.IsDBNullAsync(1, cancellationToken) ? _time.GetUtcNow() : new DateTimeOffset(row.GetDateTime(1), TimeSpan.Zero));
     }
 
-    public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
-    {
-        var started = _time.GetTimestamp();
-        while ((await PositionAsync(cancellationToken)).Lsn < position)
-        {
-            if (_time.GetElapsedTime(started) > limit)
-                return false;
-            await Task.Delay(PositionPollInterval, _time, cancellationToken);
-        }
-
-        return true;
-    }
+    public Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
+        _time.HoldsAsync(async token => (await PositionAsync(token)).Lsn >= position, PositionPollInterval, limit, cancellationToken);
 
     // What production writes is main's own log.
     public Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) => Task.FromResult<Lsn?>(position);

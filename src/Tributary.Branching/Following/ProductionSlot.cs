@@ -5,9 +5,13 @@ namespace Tributary.Branching.Following;
 /// <summary>The slot on production that keeps its log for main.</summary>
 internal sealed class ProductionSlot(BranchingOptions options)
 {
-    /// <summary>Drops the slot that an interrupted first copy of ours has left, so that it does not hold the log for ever.</summary>
+    /// <summary>Makes sure that there is none, before main is made.</summary>
+    /// <param name="isOurs">An interrupted first copy of ours has left one, which would hold the log for ever; else one is somebody else's.</param>
+    /// <exception cref="BranchingException">It is somebody else's.</exception>
     /// <exception cref="Npgsql.NpgsqlException">Production does not answer.</exception>
-    public async Task DropAsync(CancellationToken cancellationToken)
+    public Task ClearAsync(bool isOurs, CancellationToken cancellationToken) => isOurs ? DropAsync(cancellationToken) : RefuseForeignAsync(cancellationToken);
+
+    async Task DropAsync(CancellationToken cancellationToken)
     {
         await using var source = options.OpenProduction();
         await using var command = source.CreateCommand("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND NOT active");
@@ -15,9 +19,8 @@ internal sealed class ProductionSlot(BranchingOptions options)
         await command.ExecuteNonQueryAsync(cancellationToken);
     }
 
-    /// <summary>Refuses a production that has a slot of our name already: somebody else's main may follow by it.</summary>
-    /// <exception cref="BranchingException">It has one.</exception>
-    public async Task RefuseForeignAsync(CancellationToken cancellationToken)
+    // Somebody else's main may follow by it.
+    async Task RefuseForeignAsync(CancellationToken cancellationToken)
     {
         await using var source = options.OpenProduction();
         await using var command = source.CreateCommand("SELECT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = $1)");

@@ -35,37 +35,22 @@ internal sealed class Spare(
 
     /// <summary>Waits until it has replayed main's log up to a position; false when that takes too long.</summary>
     /// <exception cref="NpgsqlException">The spare does not answer.</exception>
-    public async Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
-    {
-        var started = time.GetTimestamp();
-        while (!await HasReplayedAsync(position, cancellationToken))
-        {
-            if (time.GetElapsedTime(started) > limit)
-                return false;
-            await Task.Delay(PollInterval, time, cancellationToken);
-        }
-
-        return true;
-    }
+    public Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
+        time.HoldsAsync(token => HasReplayedAsync(position, token), PollInterval, limit, cancellationToken);
 
     /// <summary>Cuts it off from main, makes it a primary and defuses it; answers where main was by then.</summary>
     /// <exception cref="ChildProcessException">It did not leave recovery in time.</exception>
     /// <exception cref="NpgsqlException">The spare does not answer.</exception>
     public async Task<Lsn> PromoteAsync(TimeSpan limit, CancellationToken cancellationToken)
     {
-        var started = time.GetTimestamp();
         // The request comes before the cut: recovery that has lost its link already asks for another one, and pauses for
         // wal_retrieve_retry_interval before it looks for the request. It is cut off all the same, since while log arrives faster than it is
         // replayed, recovery does not look at all (WaitForWALToBecomeAvailable in src/backend/access/transam/xlogrecovery.c).
         // pg_promote itself waits in steps of 100 ms (src/backend/access/transam/xlogfuncs.c), so the waiting is ours.
         await connection.ExecuteAsync("SELECT pg_promote(wait => false)", cancellationToken);
         await link.DisposeAsync();
-        while (await IsInRecoveryAsync(cancellationToken))
-        {
-            if (time.GetElapsedTime(started) > limit)
-                throw new ChildProcessException($"The spare {Volume} was not promoted within {limit.TotalSeconds:0} s.");
-            await Task.Delay(PollInterval, time, cancellationToken);
-        }
+        if (!await time.HoldsAsync(async token => !await IsInRecoveryAsync(token), PollInterval, limit, cancellationToken))
+            throw new ChildProcessException($"The spare {Volume} was not promoted within {limit.TotalSeconds:0} s.");
 
         await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync], cancellationToken);
         await connection.ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);

@@ -9,12 +9,13 @@ static class LogicalChecks
     public static IEnumerable<DoctorCheck> Judge(ProductionFacts facts, MachineFacts machine, BranchingOptions branching)
     {
         const string Name = "version of main";
-        if (MajorOf(facts, machine, branching) is not { } major)
+        if (machine.Majors.Count == 0)
         {
             yield return new DoctorCheck(Name, CheckOutcome.Failed, "no PostgreSQL is installed here for main to be made with", $"apt-get install postgresql-{facts.Major}, or name the folder of its programs in TRIBUTARY_POSTGRES_BIN");
             yield break;
         }
 
+        var major = branching.MajorBeside(facts.Major, machine.Majors);
         if (!machine.Majors.Contains(major))
             yield return new DoctorCheck(Name, CheckOutcome.Failed, $"main is to be PostgreSQL {major}, which is not installed here", $"apt-get install postgresql-{major}, or name the folder of its programs in TRIBUTARY_POSTGRES_BIN");
         else if (major < facts.Major)
@@ -30,8 +31,4 @@ static class LogicalChecks
                 : check;
         }
     }
-
-    /// <summary>The version that main is made with; null when there is none.</summary>
-    public static int? MajorOf(ProductionFacts facts, MachineFacts machine, BranchingOptions branching) =>
-        branching.OwnMajor ?? (machine.Majors.Contains(facts.Major) ? facts.Major : machine.Majors.Count > 0 ? machine.Majors.Max() : null);
 }
