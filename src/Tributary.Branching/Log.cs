@@ -19,6 +19,9 @@ internal static partial class Log
     [LoggerMessage(2004, LogLevel.Warning, "Main has ended; it starts again in {PauseSeconds} s.")]
     public static partial void MainEnded(ILogger logger, double pauseSeconds);
 
+    [LoggerMessage(2064, LogLevel.Error, "The Postgres of {Name} has crashed and lost the process that recovers from that; it is ended, to be started anew.")]
+    public static partial void RecoveryLost(ILogger logger, string name);
+
     [LoggerMessage(2005, LogLevel.Error, "Main could not be started.")]
     public static partial void MainStartFailed(ILogger logger, Exception exception);
 

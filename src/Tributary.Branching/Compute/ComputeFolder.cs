@@ -63,6 +63,9 @@ internal sealed class ComputeFolder(string path)
     /// <summary>The names of the settings that nothing overrides.</summary>
     public static IEnumerable<string> LockedNames => Locked.Select(setting => setting[..setting.IndexOf('=', StringComparison.Ordinal)]);
 
+    /// <summary>The server's: <c>main</c>, or a branch's volume without its folder.</summary>
+    public string Name => Path.GetFileName(path);
+
     public string SocketDirectory => Path.Combine(path, "socket");
 
     public string ConfigurationDirectory => Path.Combine(path, "conf");

@@ -27,7 +27,7 @@ internal sealed class PostgresLauncher(
         RunningPostgres running;
         try
         {
-            running = new RunningPostgres(await ChildProcesses.StartAsync(Child(spec, folder, group), cancellationToken), spec.Sandboxed, folder, group, time);
+            running = new RunningPostgres(await ChildProcesses.StartAsync(Child(spec, folder, group), cancellationToken), spec.Sandboxed, folder, group, time, logger);
         }
         catch
         {

@@ -46,6 +46,19 @@ internal static class ProcessTree
         }
     }
 
+    /// <summary>Its command line; Postgres writes there what each of its processes is. Null when it is gone.</summary>
+    public static string? Title(int processId)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{processId}/cmdline");
+        }
+        catch (IOException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Whether each thread of the process is stopped or has ended.</summary>
     public static bool IsStill(int processId)
     {

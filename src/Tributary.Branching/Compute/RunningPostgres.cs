@@ -1,28 +1,51 @@
 using System.Diagnostics;
+using Microsoft.Extensions.Logging;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Compute;
 
-/// <summary>A server that <see cref="PostgresLauncher"/> has started. It goes with its control group.</summary>
-/// <param name="group">Removed when the server has ended; null when it has none.</param>
-internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFolder folder, ControlGroup? group, TimeProvider time) : IRunningPostgres
+/// <summary>
+/// A server that <see cref="PostgresLauncher"/> has started. It goes with its control group, and is ended when it would never accept connections
+/// again, so that whoever keeps it starts it anew.
+/// </summary>
+internal sealed class RunningPostgres : IRunningPostgres
 {
     /// <summary>A fast shutdown writes one checkpoint of at most the shared buffers; a minute means that it hangs.</summary>
     static readonly TimeSpan StopTimeout = TimeSpan.FromSeconds(60);
 
-    readonly int _processId = process.Id;
+    /// <summary>
+    /// A server that was started a moment ago may miss a signal: where Tributary itself was started by a script in the background, the shell has
+    /// let the server inherit that it ignores QUIT until it has its own handlers. 1 s is well beyond the end of one that has heard it.
+    /// </summary>
+    static readonly TimeSpan SignalInterval = TimeSpan.FromSeconds(1);
+
+    readonly Process _process;
+    readonly int _processId;
+    readonly bool _sandboxed;
+    readonly ComputeFolder _folder;
+    readonly ControlGroup? _group;
+    readonly TimeProvider _time;
+    readonly ILogger _logger;
+    volatile bool _ending;
     long _cpuTicks;
 
-    public string SocketDirectory => folder.SocketDirectory;
+    /// <param name="group">Removed when the server has ended; null when it has none.</param>
+    public RunningPostgres(Process process, bool sandboxed, ComputeFolder folder, ControlGroup? group, TimeProvider time, ILogger logger)
+    {
+        (_process, _processId, _sandboxed, _folder, _group, _time, _logger) = (process, process.Id, sandboxed, folder, group, time, logger);
+        Exited = RunAsync(process.WaitForExitAsync());
+    }
 
-    public Task Exited { get; } = process.WaitForExitAsync();
+    public string SocketDirectory => _folder.SocketDirectory;
+
+    public Task Exited { get; }
 
     public TimeSpan CpuTime
     {
         get
         {
             // A tree of processes loses what an ended child's children used, so the greatest value so far is the best one.
-            var used = group?.CpuTime() ?? (Exited.IsCompleted ? TimeSpan.Zero : ProcessTree.CpuTime(_processId));
+            var used = _group?.CpuTime() ?? (Exited.IsCompleted ? TimeSpan.Zero : ProcessTree.CpuTime(_processId));
             return TimeSpan.FromTicks(_cpuTicks = Math.Max(_cpuTicks, used.Ticks));
         }
     }
@@ -40,18 +63,19 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
         return set.Succeeded;
     }
 
-    public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => folder.WriteSettingsAsync(settings, cancellationToken);
+    public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => _folder.WriteSettingsAsync(settings, cancellationToken);
 
     public Task RunFrozenAsync(Func<CancellationToken, Task> action, CancellationToken cancellationToken) =>
-        ServerProcessId() is { } server ? ProcessFreezer.RunAsync(server, action, time, cancellationToken) : action(cancellationToken);
+        ServerProcessId() is { } server ? ProcessFreezer.RunAsync(server, action, _time, cancellationToken) : action(cancellationToken);
 
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        _ending = true;
         if (ServerProcessId() is { } server)
             await SignalAsync("INT", server, cancellationToken);
         try
         {
-            await Exited.WaitAsync(StopTimeout, time, cancellationToken);
+            await Exited.WaitAsync(StopTimeout, _time, cancellationToken);
         }
         catch (TimeoutException)
         {
@@ -61,15 +85,36 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
 
     public async ValueTask DisposeAsync()
     {
-        // Killing process 1 of a namespace ends all of it before bubblewrap sees its child gone, so nothing uses the pool afterwards;
-        // main has no namespace and gets an immediate shutdown.
-        if (!Exited.IsCompleted)
-            await SignalAsync(sandboxed ? "KILL" : "QUIT", ServerProcessId() ?? _processId, CancellationToken.None);
-        await Exited;
+        await EndAsync(Exited);
         _ = CpuTime;
-        process.Dispose();
-        if (group is not null)
-            await group.RemoveAsync(time);
+        _process.Dispose();
+        if (_group is not null)
+            await _group.RemoveAsync(_time);
+    }
+
+    async Task RunAsync(Task exited)
+    {
+        if (await LostRecovery.WaitAsync(exited, () => _ending ? null : ServerProcessId(), _time))
+        {
+            Log.RecoveryLost(_logger, _folder.Name);
+            await EndAsync(exited);
+        }
+
+        await exited;
+    }
+
+    // Killing process 1 of a namespace ends all of it before bubblewrap sees its child gone, so nothing uses the pool afterwards;
+    // main has no namespace and gets an immediate shutdown.
+    async Task EndAsync(Task exited)
+    {
+        _ending = true;
+        var asked = _time.GetTimestamp();
+        while (!exited.IsCompleted)
+        {
+            var signal = _sandboxed || _time.GetElapsedTime(asked) > StopTimeout ? "KILL" : "QUIT";
+            await SignalAsync(signal, ServerProcessId() ?? _processId, CancellationToken.None);
+            await Task.WhenAny(exited, Task.Delay(SignalInterval, _time, CancellationToken.None));
+        }
     }
 
     // Inside the sandbox the server is the only child of bubblewrap's outer process, and process 1 of its namespace.
@@ -77,7 +122,7 @@ internal sealed class RunningPostgres(Process process, bool sandboxed, ComputeFo
     {
         if (Exited.IsCompleted)
             return null;
-        if (!sandboxed)
+        if (!_sandboxed)
             return _processId;
         return ProcessTree.Children(_processId) is [var child, ..] ? child : null;
     }
