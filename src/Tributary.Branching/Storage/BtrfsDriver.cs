@@ -46,11 +46,11 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
     {
         await DeleteAsync(copy, cancellationToken);
         Directory.CreateDirectory(Path.GetDirectoryName(PathOf(copy))!);
-        await BtrfsAsync($"clone {source} to {copy}", ["subvolume", "snapshot", PathOf(source), PathOf(copy)], cancellationToken);
+        await CallAsync($"clone {source} to {copy}", BtrfsSubvolume.SnapshotAsync(PathOf(source), PathOf(copy), cancellationToken));
     }
 
     public Task FreezeAsync(string volume, CancellationToken cancellationToken) =>
-        BtrfsAsync($"freeze {volume}", ["property", "set", "-ts", PathOf(volume), "ro", "true"], cancellationToken);
+        CallAsync($"freeze {volume}", BtrfsSubvolume.FreezeAsync(PathOf(volume), cancellationToken));
 
     public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
     {
@@ -60,7 +60,7 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         // Space is kept back for this by the file system itself (its global reserve), so that a full pool takes deletions.
         if (new DriveInfo(root).AvailableFreeSpace >= FreeBytesShort)
         {
-            await BtrfsAsync($"delete {volume}", ["subvolume", "delete", PathOf(volume)], cancellationToken);
+            await CallAsync($"delete {volume}", BtrfsSubvolume.DeleteAsync(PathOf(volume), cancellationToken));
             return;
         }
 
@@ -120,6 +120,18 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
     // inode 259 file offset 16384 len 24576 disk start 1171406848 offset 0 gen 58 flags NONE base/5/2619
     static long LengthOf(string line) =>
         line.Split(' ', 8) is ["inode", _, "file", "offset", _, "len", var length, ..] && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) ? bytes : 0;
+
+    static async Task CallAsync(string what, Task call)
+    {
+        try
+        {
+            await call;
+        }
+        catch (IOException exception)
+        {
+            throw new StorageException($"Cannot {what}: {exception.Message}", StorageCommand.SaysFull(exception.Message));
+        }
+    }
 
     static Task BtrfsAsync(string what, IReadOnlyList<string> arguments, CancellationToken cancellationToken) => StorageCommand.RunAsync(what, "btrfs", arguments, cancellationToken);
 }

@@ -1,0 +1,94 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace Tributary.Branching.Storage;
+
+/// <summary>
+/// What every branch does with its subvolume, by the calls that the program <c>btrfs</c> makes, which takes some milliseconds of a processor to start.
+/// Source: https://btrfs.readthedocs.io/en/latest/btrfs-ioctl.html and include/uapi/linux/btrfs.h of Linux.
+/// </summary>
+internal static partial class BtrfsSubvolume
+{
+    const nuint SnapshotRequest = 0x50009417; // BTRFS_IOC_SNAP_CREATE_V2: _IOW(0x94, 23, struct btrfs_ioctl_vol_args_v2)
+    const nuint DestroyRequest = 0x5000940F; // BTRFS_IOC_SNAP_DESTROY: _IOW(0x94, 15, struct btrfs_ioctl_vol_args)
+    const nuint GetFlagsRequest = 0x80089419; // BTRFS_IOC_SUBVOL_GETFLAGS: _IOR(0x94, 25, __u64)
+    const nuint SetFlagsRequest = 0x4008941A; // BTRFS_IOC_SUBVOL_SETFLAGS: _IOW(0x94, 26, __u64)
+    const ulong ReadOnly = 1 << 1; // BTRFS_SUBVOL_RDONLY
+
+    /// <summary>Both structures with a name are a page, the name at their end; it is a file's name, of at most 255 bytes (BTRFS_VOL_NAME_MAX).</summary>
+    const int ArgumentBytes = 4096;
+    const int SnapshotNameOffset = 56; // fd, transid, flags, and four reserved words.
+    const int DestroyNameOffset = 8; // fd.
+
+    const int OpenCloseOnExec = 0x80000; // O_RDONLY | O_CLOEXEC
+
+    /// <summary>Calls under way. Each has a thread while it waits for a commit, which those that wait together share; a burst has fifty.</summary>
+    static readonly SemaphoreSlim _calls = new(64);
+
+    /// <exception cref="IOException">The kernel refused it; the message says why.</exception>
+    public static Task SnapshotAsync(string source, string copy, CancellationToken cancellationToken) => CallAsync(() =>
+    {
+        using var subvolume = Open(source);
+        var argument = Argument(copy, SnapshotNameOffset);
+        BinaryPrimitives.WriteInt64LittleEndian(argument, subvolume.DangerousGetHandle());
+        Call(Path.GetDirectoryName(copy)!, SnapshotRequest, argument);
+    }, cancellationToken);
+
+    /// <summary>Refuses writes from now on.</summary>
+    /// <exception cref="IOException">The kernel refused it; the message says why.</exception>
+    public static Task FreezeAsync(string path, CancellationToken cancellationToken) => CallAsync(() =>
+    {
+        var flags = new byte[sizeof(ulong)];
+        Call(path, GetFlagsRequest, flags);
+        BinaryPrimitives.WriteUInt64LittleEndian(flags, BinaryPrimitives.ReadUInt64LittleEndian(flags) | ReadOnly);
+        Call(path, SetFlagsRequest, flags);
+    }, cancellationToken);
+
+    /// <summary>Takes it out of its folder. The kernel frees its blocks later.</summary>
+    /// <exception cref="IOException">The kernel refused it; the message says why.</exception>
+    public static Task DeleteAsync(string path, CancellationToken cancellationToken) =>
+        CallAsync(() => Call(Path.GetDirectoryName(path)!, DestroyRequest, Argument(path, DestroyNameOffset)), cancellationToken);
+
+    static byte[] Argument(string path, int nameOffset)
+    {
+        var argument = new byte[ArgumentBytes];
+        Encoding.UTF8.GetBytes(Path.GetFileName(path), argument.AsSpan(nameOffset, byte.MaxValue));
+        return argument;
+    }
+
+    static async Task CallAsync(Action call, CancellationToken cancellationToken)
+    {
+        await _calls.WaitAsync(cancellationToken);
+        try
+        {
+            await Task.Factory.StartNew(call, cancellationToken, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        }
+        finally
+        {
+            _calls.Release();
+        }
+    }
+
+    static void Call(string path, nuint request, byte[] argument)
+    {
+        using var folder = Open(path);
+        if (Control(folder, request, ref MemoryMarshal.GetArrayDataReference(argument)) != 0)
+            throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+    }
+
+    // .NET opens no folders.
+    static SafeFileHandle Open(string path)
+    {
+        var folder = OpenFolder(path, OpenCloseOnExec);
+        return folder.IsInvalid ? throw new IOException(Marshal.GetLastPInvokeErrorMessage()) : folder;
+    }
+
+    // Both functions are variadic in C; their arguments are passed in the same registers on the platforms that .NET runs on under Linux.
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial SafeFileHandle OpenFolder(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    private static partial int Control(SafeFileHandle file, nuint request, ref byte argument);
+}
