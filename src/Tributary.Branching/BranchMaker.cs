@@ -201,8 +201,11 @@ internal sealed class BranchMaker(
         // The server is the branch's before anybody finds the branch: a client would start another one on the same data.
         var adopts = cut.Spare is { IsEnded: false };
         var live = computes.Describe(reserved);
+        var whole = reserved with { Number = number, Usage = live.Usage, LastUsedAt = live.LastUsedAt };
         if (adopts)
-            computes.Adopt(reserved with { Number = number, Usage = live.Usage }, cut.Spare!.GiveAway());
+            computes.Adopt(whole, cut.Spare!.GiveAway());
+        else
+            computes.StartAhead(whole);
         return registry.Change(reserved.Id, current =>
         {
             if (current.State != reserved.State || current.Number != reserved.Number)
@@ -232,7 +235,7 @@ internal sealed class BranchMaker(
 
     async Task UndoAsync(Branch branch, long number, Spare? spare)
     {
-        if (number != branch.Number)
+        if (number != branch.Number || branch.State == BranchState.Creating)
             await computes.RemoveAsync(number);
         if (spare is not null)
             await main.Cuts.DiscardAsync(spare);

@@ -96,7 +96,7 @@ public sealed class BranchManager : IAsyncDisposable
     public Task RunAsync(CancellationToken cancellationToken) => OwnedLoops.RunAsync(
         [_main.RunAsync, _computes.RunAsync, _remover.RunAsync, _quota.RunAsync, _usage.RunAsync, _poolKeeper.RunAsync, token => _meter.RunAsync(List, token)], cancellationToken);
 
-    /// <summary>Makes a branch. One of a seed or a fork starts with its first connection; one of now may run already.</summary>
+    /// <summary>Makes a branch, which runs already, or starts ahead of its first connection or with it.</summary>
     public Task<BranchResult<Branch>> CreateAsync(BranchRequest request, CancellationToken cancellationToken) => _maker.CreateAsync(request, cancellationToken);
 
     /// <summary>Makes the branch what its parent is now, or what it was at first. Its sessions are cut; name, password and policy stay.</summary>

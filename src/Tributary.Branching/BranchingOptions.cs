@@ -120,6 +120,12 @@ public sealed record BranchingOptions
     /// <summary>Postgres starts at once; more than the cores only lengthens each. Default: the number of cores, at least 2.</summary>
     public int StartsAtOnceMax { get; init; } = Math.Max(2, Environment.ProcessorCount);
 
+    /// <summary>
+    /// New branches whose Postgres is started before their first client comes, and waits for it at most half a minute. Default 2: who makes more
+    /// at once has them started by their clients, so that a thousand branches for later start nothing. 0 leaves every start to a client.
+    /// </summary>
+    public int StartsAheadMax { get; init; } = 2;
+
     /// <summary>How long a start may take before it counts as failed. Default 60 s: a seed has nothing to replay.</summary>
     public TimeSpan StartTimeout { get; init; } = TimeSpan.FromSeconds(60);
 

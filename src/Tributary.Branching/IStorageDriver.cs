@@ -21,6 +21,10 @@ public interface IStorageDriver
     /// <exception cref="StorageException">The file system refuses; the message says what.</exception>
     Task CreateAsync(string volume, CancellationToken cancellationToken);
 
+    /// <summary>Compresses what is written to an empty volume from now on, where the file system can. Such files share no bytes with those of other volumes.</summary>
+    /// <exception cref="StorageException">The file system refuses; the message says what.</exception>
+    Task CompressAsync(string volume, CancellationToken cancellationToken) => Task.CompletedTask;
+
     /// <summary>
     /// Makes a writable copy that shares what it can. A half-made copy of an earlier try is replaced. Where clones are not atomic, nothing may write
     /// to the source until the copy is made.

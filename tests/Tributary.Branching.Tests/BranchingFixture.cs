@@ -49,6 +49,7 @@ public sealed class BranchingFixture : IAsyncLifetime
             PoolBytesMax = 4L << 30,
             SeedInterval = TimeSpan.FromSeconds(1),
             IdleTimeout = TimeSpan.FromHours(1),
+            StartsAheadMax = 0,
         });
         await StartManagerAsync(Options);
     }

@@ -45,7 +45,7 @@ internal sealed class LogArchive(
             try
             {
                 if (!Directory.Exists(Folder))
-                    await storage.CreateAsync(BaseImage.LogVolume, cancellationToken);
+                    await MakeAsync(cancellationToken);
                 var started = time.GetTimestamp();
                 await ReceiveAsync(cancellationToken);
                 if (time.GetElapsedTime(started) > RetryPauseMax)
@@ -112,6 +112,13 @@ internal sealed class LogArchive(
             return;
         foreach (var segment in segments.Where(segment => string.CompareOrdinal(Place(segment), NameOf(position, size)) < 0))
             segment.Delete();
+    }
+
+    // The log compresses to a fraction, and what pg_receivewal fills a new segment with to nothing.
+    async Task MakeAsync(CancellationToken cancellationToken)
+    {
+        await storage.CreateAsync(BaseImage.LogVolume, cancellationToken);
+        await storage.CompressAsync(BaseImage.LogVolume, cancellationToken);
     }
 
     async Task ReceiveAsync(CancellationToken cancellationToken)

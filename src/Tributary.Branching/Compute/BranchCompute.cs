@@ -4,8 +4,8 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Compute;
 
 /// <summary>
-/// The Postgres of one branch: started by the first lease, kept while leases are held, stopped when it has been idle long enough, and started
-/// again at once when it ends by itself under leases.
+/// The Postgres of one branch: started by the first lease, or ahead of it, kept while leases are held, stopped when it has been idle long enough,
+/// and started again at once when it ends by itself under leases.
 /// One lock makes starting, stopping and removal exclude each other; counting leases needs only the moment of the lock.
 /// </summary>
 internal sealed class BranchCompute : IAsyncDisposable
@@ -15,6 +15,9 @@ internal sealed class BranchCompute : IAsyncDisposable
 
     /// <summary>A server that has run for so long is counted as well again: its next end is met without a pause.</summary>
     static readonly TimeSpan SteadyAfter = TimeSpan.FromMinutes(1);
+
+    /// <summary>How long a server that was started ahead waits for its first client: who makes a branch for now connects within seconds.</summary>
+    static readonly TimeSpan AheadTimeout = TimeSpan.FromSeconds(30);
 
     readonly IReadOnlyList<string> _superusers;
     readonly IPostgresLauncher _launcher;
@@ -26,8 +29,11 @@ internal sealed class BranchCompute : IAsyncDisposable
     readonly CancellationTokenSource _end = new();
     Branch _branch;
     LaunchSpec _spec;
+    IReadOnlyList<string> _startedWith = [];
     IRunningPostgres? _running;
     Task _watch = Task.CompletedTask;
+    Task _startingAhead = Task.CompletedTask;
+    DateTimeOffset? _aheadSince;
     TimeSpan _cpuTimeBefore;
     TimeSpan _runTimeBefore;
     long _startedAt;
@@ -64,6 +70,9 @@ internal sealed class BranchCompute : IAsyncDisposable
 
     public DateTimeOffset? LastUsedAt { get; private set; }
 
+    /// <summary>Whether it was started ahead, and its first client has not come yet.</summary>
+    public bool IsAhead => _aheadSince is not null;
+
     /// <summary>How often the server has ended by itself.</summary>
     public int Crashes => Volatile.Read(ref _crashes);
 
@@ -75,18 +84,30 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// <summary>Another name or other settings, from the next start on.</summary>
     public void Update(Branch branch, LaunchSpec spec) => (_branch, _spec) = (branch, spec);
 
+    /// <summary>Starts the server for a client that is expected at once; the next one asks again for what fails here.</summary>
+    public void StartAhead()
+    {
+        _aheadSince = _time.GetUtcNow();
+        _startingAhead = Task.Run(StartAheadAsync);
+    }
+
     /// <summary>Makes the server run and counts a lease on it; null when the branch has been removed meanwhile.</summary>
     /// <exception cref="ChildProcessException">It did not start.</exception>
     public async Task<(string SocketPath, TimeSpan? WakeTime)?> AcquireAsync(CancellationToken cancellationToken)
     {
+        var asked = State == ComputeState.Running ? 0 : _time.GetTimestamp();
         await _lock.WaitAsync(cancellationToken);
         try
         {
             if (_removed)
                 return null;
-            TimeSpan? wakeTime = null;
+            // One that is being started ahead is waited for as well; what was decided about the branch since then holds for its first client.
+            TimeSpan? wakeTime = asked > 0 ? _time.GetElapsedTime(asked) : null;
+            if (IsAhead && _running is { } ahead && !_startedWith.SequenceEqual(_spec.Settings))
+                await StopAsync(ahead, cancellationToken);
             if (_running is null || _running.Exited.IsCompleted)
                 wakeTime = await StartAsync(cancellationToken);
+            _aheadSince = null;
             Interlocked.Increment(ref _leases);
             Interlocked.Increment(ref _connections);
             LastUsedAt = _time.GetUtcNow();
@@ -107,7 +128,8 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// <summary>Stops the server when nobody holds it and it has been idle for <paramref name="idleFor"/>.</summary>
     public async Task StopIfIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
     {
-        if (_running is null || Leases > 0 || _time.GetUtcNow() - LastUsedAt < idleFor || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
+        var limit = IsAhead && AheadTimeout < idleFor ? AheadTimeout : idleFor;
+        if (_running is null || Leases > 0 || _time.GetUtcNow() - (_aheadSince ?? LastUsedAt) < limit || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
             return;
         try
         {
@@ -184,7 +206,34 @@ internal sealed class BranchCompute : IAsyncDisposable
             _lock.Release();
         }
 
+        await _startingAhead;
         await _watch;
+    }
+
+    async Task StartAheadAsync()
+    {
+        try
+        {
+            await _lock.WaitAsync(_end.Token);
+            try
+            {
+                if (!_removed && _running is null)
+                    await StartAsync(_end.Token);
+            }
+            finally
+            {
+                _lock.Release();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The branch has been deleted, or this process ends.
+        }
+        catch (Exception exception) when (exception is ChildProcessException or IOException or UnauthorizedAccessException)
+        {
+            _aheadSince = null;
+            Log.BranchStartFailed(_logger, Name, exception);
+        }
     }
 
     // Called under the lock.
@@ -207,7 +256,9 @@ internal sealed class BranchCompute : IAsyncDisposable
             await _starts.WaitAsync(cancellationToken);
             try
             {
-                _running = await _launcher.LaunchAsync(_spec, cancellationToken);
+                var spec = _spec;
+                _running = await _launcher.LaunchAsync(spec, cancellationToken);
+                _startedWith = spec.Settings;
             }
             finally
             {
@@ -319,7 +370,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             _runTimeBefore += _time.GetElapsedTime(_startedAt);
         }
 
-        _running = null;
+        (_running, _aheadSince) = (null, null);
         State = ComputeState.Asleep;
     }
 }

@@ -47,6 +47,19 @@ internal sealed class BranchComputes(
         }
     }
 
+    /// <summary>
+    /// Starts the server of a branch that was just made, since whoever makes one mostly connects at once: the start goes on while the answer
+    /// travels and the client logs in. It is left to the client where it would take the place of another branch, or too many wait for theirs.
+    /// </summary>
+    public void StartAhead(Branch branch)
+    {
+        if (_computes.Values.Count(compute => compute.IsAhead) >= options.StartsAheadMax || Running >= options.RunningMax || !HasRoom())
+            return;
+        var compute = _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null));
+        if (compute.State == ComputeState.Asleep)
+            compute.StartAhead();
+    }
+
     /// <summary>Clones the branch's data to the named volume, with every commit that it has acknowledged; answers why it cannot be cloned now, or null.</summary>
     public Task<BranchError?> ForkAsync(Branch branch, string copy, CancellationToken cancellationToken) =>
         _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null)).ForkAsync(storage, copy, cancellationToken);
@@ -156,7 +169,9 @@ internal sealed class BranchComputes(
         new() { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax };
 
     BranchCompute New(Branch branch, IRunningPostgres? adopted) =>
-        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], launcher, _starts, () => freeBytes() > BranchRegistry.FreeBytesMin, time, logger, adopted);
+        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], launcher, _starts, HasRoom, time, logger, adopted);
+
+    bool HasRoom() => freeBytes() > BranchRegistry.FreeBytesMin;
 
     LaunchSpec SpecOf(Branch branch) => new(
         Branch.FolderOf(branch.Number), storage.PathOf(Branch.VolumeOf(branch.Number)),

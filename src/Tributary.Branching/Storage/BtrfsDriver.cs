@@ -42,6 +42,13 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
+    // What is overwritten in place is never compressed, so the one excludes the other.
+    public async Task CompressAsync(string volume, CancellationToken cancellationToken)
+    {
+        await StorageCommand.RunAsync($"turn on copy-on-write of data in {volume}", "chattr", ["-C", PathOf(volume)], cancellationToken);
+        await BtrfsAsync($"turn on the compression of {volume}", ["property", "set", PathOf(volume), "compression", "zstd"], cancellationToken);
+    }
+
     public async Task CloneAsync(string source, string copy, CancellationToken cancellationToken)
     {
         await DeleteAsync(copy, cancellationToken);

@@ -39,6 +39,9 @@ internal sealed class ZfsDriver(string dataset, string root) : IStorageDriver, I
         File.SetUnixFileMode(PathOf(volume), UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
     }
 
+    public Task CompressAsync(string volume, CancellationToken cancellationToken) =>
+        ZfsCommand.RunAsync($"turn on the compression of {volume}", ["set", "compression=on", DatasetOf(volume)], cancellationToken);
+
     public async Task CloneAsync(string source, string copy, CancellationToken cancellationToken)
     {
         await _changes.WaitAsync(cancellationToken);

@@ -232,6 +232,7 @@ public sealed class ConfigurationReader
             DeletedKeptMax = _scalars.Number(section.Scalar("deleted-kept-max"), 0, 100_000, defaults.DeletedKeptMax),
             RunningMax = _scalars.Number(section.Scalar("running-max"), 1, 10_000, defaults.RunningMax),
             StartsAtOnceMax = _scalars.Number(section.Scalar("starts-at-once-max"), 1, 1000, defaults.StartsAtOnceMax),
+            StartsAheadMax = _scalars.Number(section.Scalar("starts-ahead-max"), 0, 1000, defaults.StartsAheadMax),
             StartTimeout = _scalars.Duration(section.Scalar("start-timeout"), TimeSpan.FromSeconds(1), defaults.StartTimeout),
             SharedBuffers = section.Scalar("shared-buffers") is { } buffers
                 ? _scalars.Matching(buffers, ScalarText.PostgresMemory(), "an amount of memory as Postgres writes it, for example 16MB", "")

@@ -160,6 +160,24 @@ public sealed class BtrfsDriverTests : StorageDriverContract
     }
 
     [Fact]
+    public async Task A_compressed_volume_takes_a_fraction_of_what_is_written()
+    {
+        await Driver.CreateAsync("archive", Token);
+        await Driver.CompressAsync("archive", Token);
+        var free = await FreeAsync();
+
+        await WriteAsync("archive", "segment", new string('\0', 64 << 20));
+
+        Assert.InRange(free - await FreeAsync(), 0, 8 << 20);
+
+        async Task<long> FreeAsync()
+        {
+            (await ChildProcesses.RunAsync(new ChildProcessSpec("btrfs", ["filesystem", "sync", Pool.Root]), Token)).EnsureSucceeded("btrfs filesystem sync");
+            return new DriveInfo(Pool.Root).AvailableFreeSpace;
+        }
+    }
+
+    [Fact]
     public async Task What_a_branch_has_written_is_what_the_file_system_calls_exclusive()
     {
         await Driver.CreateAsync("main", Token);

@@ -76,6 +76,17 @@ public abstract class StorageDriverContract : DriverPool
     }
 
     [Fact]
+    public async Task A_volume_that_may_be_compressed_holds_what_was_written()
+    {
+        await Driver.CreateAsync("archive", Token);
+
+        await Driver.CompressAsync("archive", Token);
+        await WriteAsync("archive", "file", new string('x', 100_000));
+
+        Assert.Equal(new string('x', 100_000), await ReadAsync("archive", "file"));
+    }
+
+    [Fact]
     public async Task Lists_what_is_there_in_order()
     {
         foreach (var volume in new[] { "branches/b2", "branches/b1", "seeds/s1" })
