@@ -126,7 +126,8 @@ internal sealed class NowCuts(
 
     async Task<BranchResult<Cut>> CutAsync(CutGroup group, CancellationToken cancellationToken)
     {
-        // Step 1: the position.
+        // Step 1: the position. Who else comes while the first one's is asked for shares its cut.
+        var gathering = Task.Delay(options.NowGatherTime, time, cancellationToken);
         var (seen, moment) = await AskAsync(group, cancellationToken);
         if (shelf.Newest is { } newest && newest.Lsn >= moment.Lsn && CloseIf(group, seen))
             return Shared(newest, moment);
@@ -139,7 +140,7 @@ internal sealed class NowCuts(
             return new BranchError(BranchErrorKind.NotReady, $"No spare became ready within {options.NowTimeout.TotalSeconds:0} s{Because(spares.LastError)}. A branch of the newest seed needs none: tributary branch create --from-seed");
         try
         {
-            await Task.Delay(options.NowGatherTime, time, cancellationToken);
+            await gathering;
             while (true)
             {
                 if (!await main.ReachAsync(moment, (position, limit, token) => WaitForAsync(spare, position, limit, token), options.NowTimeout, cancellationToken))
@@ -160,7 +161,12 @@ internal sealed class NowCuts(
 
             // Step 4: give it away, or make it a seed.
             if (GiveToOne(group))
+            {
+                lock (_lock)
+                    Own(spare.EnterAsync(cancellationToken));
                 return new Cut(null, spare, lsn, moment.At);
+            }
+
             var seed = await seeds.MakeOfSpareAsync(shelf.NextId(), spare, lsn, moment.At, cancellationToken);
             await spares.DiscardAsync(spare);
             await shelf.AddAsync(seed, cancellationToken);

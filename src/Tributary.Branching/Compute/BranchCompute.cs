@@ -20,8 +20,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     static readonly TimeSpan AheadTimeout = TimeSpan.FromSeconds(30);
 
     readonly IReadOnlyList<string> _superusers;
-    readonly IPostgresLauncher _launcher;
-    readonly SemaphoreSlim _starts;
+    readonly ComputeServer _server;
     readonly Func<bool> _hasRoom;
     readonly TimeProvider _time;
     readonly ILogger _logger;
@@ -29,15 +28,9 @@ internal sealed class BranchCompute : IAsyncDisposable
     readonly CancellationTokenSource _end = new();
     Branch _branch;
     LaunchSpec _spec;
-    IReadOnlyList<string> _startedWith = [];
-    IRunningPostgres? _running;
     Task _watch = Task.CompletedTask;
     Task _startingAhead = Task.CompletedTask;
     DateTimeOffset? _aheadSince;
-    TimeSpan _cpuTimeBefore;
-    TimeSpan _runTimeBefore;
-    long _startedAt;
-    long _connections;
     int _leases;
     int _crashes;
     int _restartsInARow;
@@ -50,21 +43,18 @@ internal sealed class BranchCompute : IAsyncDisposable
         Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, IPostgresLauncher launcher, SemaphoreSlim starts, Func<bool> hasRoom, TimeProvider time, ILogger logger,
         IRunningPostgres? adopted = null)
     {
-        (_branch, _spec, _superusers, _launcher, _starts, _hasRoom, _time, _logger) = (branch, spec, superusers, launcher, starts, hasRoom, time, logger);
-        (_runTimeBefore, _cpuTimeBefore, _connections) = (branch.Usage.RunTime, branch.Usage.CpuTime, branch.Usage.Connections);
+        (_branch, _spec, _superusers, _hasRoom, _time, _logger) = (branch, spec, superusers, hasRoom, time, logger);
+        _server = new ComputeServer(branch.Usage, launcher, starts, time, adopted);
         LastUsedAt = branch.LastUsedAt;
         if (adopted is null)
             return;
-        _running = adopted;
-        _startedAt = time.GetTimestamp();
-        State = ComputeState.Running;
         LastUsedAt = time.GetUtcNow();
         _watch = WatchAsync(adopted);
     }
 
     public string Name => _branch.Name.ToString();
 
-    public ComputeState State { get; private set; }
+    public ComputeState State => _server.State;
 
     public int Leases => Volatile.Read(ref _leases);
 
@@ -77,9 +67,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     public int Crashes => Volatile.Read(ref _crashes);
 
     /// <summary>What all its servers have used, the one that runs now among them.</summary>
-    public ComputeUsage Usage => _running is { } running
-        ? new(_runTimeBefore + _time.GetElapsedTime(_startedAt), _cpuTimeBefore + running.CpuTime, Volatile.Read(ref _connections))
-        : new(_runTimeBefore, _cpuTimeBefore, Volatile.Read(ref _connections));
+    public ComputeUsage Usage => _server.Usage;
 
     /// <summary>Another name or other settings, from the next start on.</summary>
     public void Update(Branch branch, LaunchSpec spec) => (_branch, _spec) = (branch, spec);
@@ -103,15 +91,15 @@ internal sealed class BranchCompute : IAsyncDisposable
                 return null;
             // One that is being started ahead is waited for as well; what was decided about the branch since then holds for its first client.
             TimeSpan? wakeTime = asked > 0 ? _time.GetElapsedTime(asked) : null;
-            if (IsAhead && _running is { } ahead && !_startedWith.SequenceEqual(_spec.Settings))
-                await StopAsync(ahead, cancellationToken);
-            if (_running is null || _running.Exited.IsCompleted)
+            if (IsAhead && _server.Alive is not null && !_server.RunsWith(_spec))
+                await _server.StopAsync(cancellationToken);
+            if (_server.Alive is null)
                 wakeTime = await StartAsync(cancellationToken);
             _aheadSince = null;
             Interlocked.Increment(ref _leases);
-            Interlocked.Increment(ref _connections);
+            _server.CountConnection();
             LastUsedAt = _time.GetUtcNow();
-            return (Path.Combine(_running!.SocketDirectory, LaunchSpec.SocketFile), wakeTime);
+            return (Path.Combine(_server.Running!.SocketDirectory, LaunchSpec.SocketFile), wakeTime);
         }
         finally
         {
@@ -129,16 +117,16 @@ internal sealed class BranchCompute : IAsyncDisposable
     public async Task StopIfIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
     {
         var limit = IsAhead && AheadTimeout < idleFor ? AheadTimeout : idleFor;
-        if (_running is null || Leases > 0 || _time.GetUtcNow() - (_aheadSince ?? LastUsedAt) < limit || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
+        if (_server.Running is null || Leases > 0 || _time.GetUtcNow() - (_aheadSince ?? LastUsedAt) < limit || !await _lock.WaitAsync(TimeSpan.Zero, cancellationToken))
             return;
         try
         {
-            if (Leases > 0 || _running is not { } running)
+            if (Leases > 0 || _server.Running is not { } running)
                 return;
             // A log that cannot be left costs space, and nothing else.
             if (_hasRoom())
                 await BranchCommand.RunAsync(BranchCommand.LeaveLog, running.SocketDirectory, _superusers, cancellationToken);
-            await StopAsync(running, cancellationToken);
+            await StopServerAsync(cancellationToken);
             Log.BranchSleeps(_logger, Name);
         }
         finally
@@ -156,7 +144,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         {
             if (_removed)
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
-            var running = _running is { Exited.IsCompleted: false } alive ? alive : null;
+            var running = _server.Alive;
             if (running is not null && await BranchCommand.RunAsync(BranchCommand.Flush, running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
                 return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
             await storage.CloneAsync(Branch.VolumeOf(_branch.Number), copy, running, cancellationToken);
@@ -174,8 +162,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         await _lock.WaitAsync(cancellationToken);
         try
         {
-            if (_running is { } running)
-                await StopAsync(running, cancellationToken);
+            await StopServerAsync(cancellationToken);
         }
         finally
         {
@@ -197,9 +184,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         try
         {
             _removed = true;
-            if (inOrder && _running is { } running)
-                await running.StopAsync(CancellationToken.None);
-            await ForgetAsync();
+            await (inOrder ? _server.StopAsync(CancellationToken.None) : _server.EndAsync());
         }
         finally
         {
@@ -217,7 +202,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             await _lock.WaitAsync(_end.Token);
             try
             {
-                if (!_removed && _running is null)
+                if (!_removed && _server.Running is null)
                     await StartAsync(_end.Token);
             }
             finally
@@ -237,46 +222,20 @@ internal sealed class BranchCompute : IAsyncDisposable
     }
 
     // Called under the lock.
-    async Task StopAsync(IRunningPostgres running, CancellationToken cancellationToken)
+    async Task StopServerAsync(CancellationToken cancellationToken)
     {
-        State = ComputeState.Stopping;
-        await running.StopAsync(cancellationToken);
-        await ForgetAsync();
+        await _server.StopAsync(cancellationToken);
+        _aheadSince = null;
     }
 
+    // Called under the lock.
     async Task<TimeSpan> StartAsync(CancellationToken cancellationToken)
     {
         await ForgetCrashedAsync();
-
-        // The wait for a turn counts: it is what the client feels.
-        var started = _time.GetTimestamp();
-        State = ComputeState.Starting;
-        try
-        {
-            await _starts.WaitAsync(cancellationToken);
-            try
-            {
-                var spec = _spec;
-                _running = await _launcher.LaunchAsync(spec, cancellationToken);
-                _startedWith = spec.Settings;
-            }
-            finally
-            {
-                _starts.Release();
-            }
-
-            State = ComputeState.Running;
-            _startedAt = _time.GetTimestamp();
-            _watch = WatchAsync(_running);
-            var elapsed = _time.GetElapsedTime(started);
-            Log.BranchWoke(_logger, Name, elapsed.TotalMilliseconds);
-            return elapsed;
-        }
-        catch
-        {
-            State = ComputeState.Asleep;
-            throw;
-        }
+        var elapsed = await _server.StartAsync(_spec, cancellationToken);
+        _watch = WatchAsync(_server.Running!);
+        Log.BranchWoke(_logger, Name, elapsed.TotalMilliseconds);
+        return elapsed;
     }
 
     // Ends with its server: when it was ended on purpose, nothing is to be done, since whoever did it has put another in its place or none.
@@ -312,7 +271,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         await _lock.WaitAsync(_end.Token);
         try
         {
-            if (!ReferenceEquals(expected, _running))
+            if (!ReferenceEquals(expected, _server.Running))
                 return true;
             await ForgetCrashedAsync();
 
@@ -340,7 +299,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         await _lock.WaitAsync(_end.Token);
         try
         {
-            if (!ReferenceEquals(expected, _running))
+            if (!ReferenceEquals(expected, _server.Running))
                 return false;
             await ForgetCrashedAsync();
             return true;
@@ -354,23 +313,11 @@ internal sealed class BranchCompute : IAsyncDisposable
     // Whoever stops a server on purpose forgets it under the same lock, so one that is still here and has ended has ended by itself.
     async Task ForgetCrashedAsync()
     {
-        if (_running is null)
+        if (_server.Running is null)
             return;
         Interlocked.Increment(ref _crashes);
         Log.BranchCrashed(_logger, Name);
-        await ForgetAsync();
-    }
-
-    async Task ForgetAsync()
-    {
-        if (_running is { } running)
-        {
-            await running.DisposeAsync();
-            _cpuTimeBefore += running.CpuTime;
-            _runTimeBefore += _time.GetElapsedTime(_startedAt);
-        }
-
-        (_running, _aheadSince) = (null, null);
-        State = ComputeState.Asleep;
+        await _server.EndAsync();
+        _aheadSince = null;
     }
 }

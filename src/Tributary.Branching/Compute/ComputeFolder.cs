@@ -30,7 +30,7 @@ internal sealed class ComputeFolder(string path)
     [
         "hba_file={conf}/pg_hba.conf",
         "ident_file={conf}/pg_ident.conf",
-        "external_pid_file=",
+        "external_pid_file={socket}/postmaster.pid",
         "unix_socket_directories={socket}",
         "unix_socket_permissions=0700",
         "unix_socket_group=",

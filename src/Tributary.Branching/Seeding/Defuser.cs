@@ -25,6 +25,26 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
         SELECT pg_relation_size('pg_catalog.pg_subscription'), (SELECT count(*) FROM pg_catalog.pg_roles);
         """, cancellationToken);
 
+    /// <summary>
+    /// Opens and ends a session in the database that clients enter. The first one of a database after the server's start, or after a change of the
+    /// catalog's own tables, reads their descriptions row by row and leaves a file of them for all that follow
+    /// (RelationCacheInitializePhase3 in src/backend/utils/cache/relcache.c).
+    /// </summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public async Task EnterAsync(string socketDirectory, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var session = await SuperuserCommand.OpenAsync(
+                new NpgsqlConnectionStringBuilder { Host = socketDirectory, Username = facts.Superuser, Database = options.Database, Pooling = false, ApplicationName = "tributary" }.ConnectionString,
+                cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InvalidCatalogName)
+        {
+            // Somebody has dropped it.
+        }
+    }
+
     /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {

@@ -58,6 +58,19 @@ internal sealed class Spare(
         return await main.SeparateAsync(connection, cancellationToken);
     }
 
+    /// <summary>Has a session of ours be the first after defusing, which rewrites a table of the catalog, while the answer travels to whoever asked.</summary>
+    public async Task EnterAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await defuser.EnterAsync(Running.SocketDirectory, cancellationToken);
+        }
+        catch (Exception exception) when (exception is NpgsqlException or OperationCanceledException)
+        {
+            // It has been stopped meanwhile.
+        }
+    }
+
     /// <summary>The server is somebody else's to end from here on.</summary>
     public IRunningPostgres GiveAway()
     {

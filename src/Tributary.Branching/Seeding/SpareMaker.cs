@@ -54,6 +54,7 @@ internal sealed class SpareMaker(
             var defuser = new Defuser(options, facts);
             connection = await defuser.ConnectAsync(running.SocketDirectory, cancellationToken);
             await Defuser.WarmAsync(connection, cancellationToken);
+            await defuser.EnterAsync(running.SocketDirectory, cancellationToken);
             return new Spare(number, volume, running, own, link, connection, defuser, main, time);
         }
         catch
