@@ -28,7 +28,8 @@ sealed class ClosingTable(INarrator narrator, ServerWatch watch)
             ["age of a branch's data at its first row", $"{age}"],
             ["stream lag, commit → commit in the replica", $"p50 {stream.LagMsP50:0.0} ms, p99 {stream.LagMsP99:0.0} ms"],
             ["exclusive bytes of a branch", crowd.Branches.Count == 0 ? "-" : $"{Mb(exclusive / crowd.Branches.Count)} on average, {Mb(crowd.Branches.Max(branch => branch.ExclusiveBytes ?? 0))} at most"],
-            ["all branches and one copy", $"{Mb(crowd.MainBytes + exclusive)} = {1 + ((double)exclusive / crowd.MainBytes):0.000} × one copy ({Mb(crowd.MainBytes)})"],
+            ["all branches and one copy", Copies(crowd, exclusive)],
+            [$"the {crowd.Burst.Count} of one instant and one copy", Copies(crowd, crowd.BurstBytes)],
             ["the same as full copies", $"{Mb(copies)}"],
             ["growth of the pool with all branches", Mb(crowd.PoolBytesGrown)],
             ["memory of this process", Mb(status.ResidentBytes)],
@@ -36,15 +37,22 @@ sealed class ClosingTable(INarrator narrator, ServerWatch watch)
             ["production's checksums", crowd.Verdict.Unchanged ? "unchanged" : "CHANGED"],
         ]);
 
+        if (crowd.Branches.Count > 0)
+            narrator.Line("A branch as of now holds the pages that production has changed since its last checkpoint, and its own; those of one instant share the former.");
+        var request = new CostRequest();
+        // What a branch holds follows from what is written, here and by the agent, and not from the size of the database.
         var cost = CostModel.Compute(
-            new CostRequest(),
+            request,
             new CostMeasures(
-                crowd.Branches.Count == 0 ? null : (double)exclusive / crowd.Branches.Count / crowd.MainBytes, ActiveShare: null, firstRow.P50 / 1000));
+                crowd.Branches.Count == 0 ? null : Math.Min(1, exclusive / (double)crowd.Branches.Count / request.DatabaseBytes), ActiveShare: null, firstRow.P50 / 1000));
         var cells = CostTable.Cells(cost);
         narrator.Table("What agents with a database each would cost on 1 TB (tributary cost)", cells[0], [.. cells.Skip(1)]);
         foreach (var line in CostTable.Assumptions(cost))
             narrator.Line(line);
     }
+
+    static string Copies(CrowdFigures crowd, long exclusive) =>
+        $"{Mb(crowd.MainBytes + exclusive)} = {1 + ((double)exclusive / crowd.MainBytes):0.000} × one copy ({Mb(crowd.MainBytes)})";
 
     static string Mb(long bytes) => $"{bytes / 1e6:N1} MB";
 }

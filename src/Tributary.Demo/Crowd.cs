@@ -16,10 +16,11 @@ namespace Tributary.Demo;
 /// <param name="PoolBytesGrown">How much fuller the pool was with all of them than before the first.</param>
 /// <param name="MemoryBytes">Of all Postgres processes that ran in branches then.</param>
 /// <param name="Burst">Create → first row of as many branches again, all requested in one instant.</param>
+/// <param name="BurstBytes">What those hold alone, together.</param>
 /// <param name="Wake">From the connect to the first row on a sleeping branch, one at a time.</param>
 sealed record CrowdFigures(
     IReadOnlyList<FleetOutcome> Outcomes, IReadOnlyList<BranchResponse> Branches, long MainBytes, long PoolBytesGrown, long MemoryBytes,
-    Percentiles Burst, Percentiles Wake, WitnessVerdict Verdict);
+    Percentiles Burst, long BurstBytes, Percentiles Wake, WitnessVerdict Verdict);
 
 /// <summary>Many agents side by side, on branches that all exist at once; production's witness looks before and after.</summary>
 sealed class Crowd(
@@ -39,9 +40,9 @@ sealed class Crowd(
         TellAgents(outcomes);
         TellWitness(verdict);
         var wake = await MeasureWakesAsync(cancellationToken);
-        var burst = await MeasureBurstAsync(cancellationToken);
+        var (burst, burstBytes) = await MeasureBurstAsync(cancellationToken);
         return new CrowdFigures(
-            outcomes, atOnce.Branches, atOnce.Pool.MainBytes ?? 0, (atOnce.Pool.PoolUsedBytes ?? 0) - poolBefore, atOnce.MemoryBytes, burst, wake, verdict);
+            outcomes, atOnce.Branches, atOnce.Pool.MainBytes ?? 0, (atOnce.Pool.PoolUsedBytes ?? 0) - poolBefore, atOnce.MemoryBytes, burst, burstBytes, wake, verdict);
     }
 
     async Task<(IReadOnlyList<FleetOutcome> Outcomes, Snapshot AtOnce)> RunAgentsAsync(PostgresServer production, string database, CancellationToken cancellationToken)
@@ -57,7 +58,7 @@ sealed class Crowd(
         try
         {
             await Task.WhenAny(finished.All, running).WaitAsync(cancellationToken);
-            var atOnce = await MeasureAsync(cancellationToken);
+            var atOnce = await MeasureAsync("agent-", cancellationToken);
             narrator.Line($"{atOnce.Branches.Count} branches exist now, and {atOnce.Branches.Count(branch => branch.Compute == BranchCompute.Running)} of them run.");
             branches.Open();
             return (await running, atOnce);
@@ -70,12 +71,12 @@ sealed class Crowd(
         }
     }
 
-    async Task<Snapshot> MeasureAsync(CancellationToken cancellationToken)
+    async Task<Snapshot> MeasureAsync(string prefix, CancellationToken cancellationToken)
     {
         var status = await watch.NowAsync(cancellationToken);
         var listed = await client.ListBranchesAsync(cancellationToken);
         return listed.Succeeded
-            ? new Snapshot([.. listed.Value.Branches.Where(branch => branch.Name.StartsWith("agent-", StringComparison.Ordinal))], status.Branching, BranchMemory.ProportionalBytes())
+            ? new Snapshot([.. listed.Value.Branches.Where(branch => branch.Name.StartsWith(prefix, StringComparison.Ordinal))], status.Branching, BranchMemory.ProportionalBytes())
             : throw new DemoException($"The branches cannot be listed: {listed.Problem.Detail}");
     }
 
@@ -114,7 +115,7 @@ sealed class Crowd(
         var times = new List<TimeSpan>();
         for (var i = 0; i < WakesMeasured; i++)
         {
-            var lease = await branches.CreateAsync($"sleeper-{i}", cancellationToken);
+            var lease = await branches.CreateAsleepAsync($"sleeper-{i}", cancellationToken);
             var started = time.GetTimestamp();
             await FirstRowAsync(lease, cancellationToken);
             times.Add(time.GetElapsedTime(started));
@@ -125,7 +126,7 @@ sealed class Crowd(
         return new Percentiles(times);
     }
 
-    async Task<Percentiles> MeasureBurstAsync(CancellationToken cancellationToken)
+    async Task<(Percentiles Times, long Bytes)> MeasureBurstAsync(CancellationToken cancellationToken)
     {
         var times = new ConcurrentBag<TimeSpan>();
         await Task.WhenAll(Enumerable.Range(0, options.Agents).Select(async i =>
@@ -136,8 +137,9 @@ sealed class Crowd(
             times.Add(time.GetElapsedTime(started));
             narrator.Progress("branches requested in one instant", Math.Min(1, (double)times.Count / options.Agents));
         }));
+        var all = await MeasureAsync("burst-", cancellationToken);
         await Task.WhenAll(Enumerable.Range(0, options.Agents).Select(i => branches.DeleteAsync($"burst-{i}", cancellationToken)));
-        return new Percentiles(times);
+        return (new Percentiles(times), all.Branches.Sum(branch => branch.ExclusiveBytes ?? 0));
     }
 
     static async Task FirstRowAsync(BranchLease lease, CancellationToken cancellationToken)

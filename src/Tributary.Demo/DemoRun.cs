@@ -173,6 +173,8 @@ public sealed class DemoRun(
           seed-interval: 10s
           idle-timeout: 5m
           running-max: {options.Agents * 2 + 20}
+          starts-ahead-max: 0
+          spares: 3
         gateway:
           listen: 127.0.0.1:0
           connections-max: 1000

@@ -18,9 +18,15 @@ sealed class ServerBranches(TributaryClient client) : IBranches
 
     public void Open() => _gate.TrySetResult();
 
-    public async Task<BranchLease> CreateAsync(string name, CancellationToken cancellationToken)
+    public Task<BranchLease> CreateAsync(string name, CancellationToken cancellationToken) => CreateAsync(new BranchCreateRequest { Name = name }, name, cancellationToken);
+
+    /// <summary>A branch of the newest seed, whose Postgres its first connection starts, since the server starts none ahead.</summary>
+    public Task<BranchLease> CreateAsleepAsync(string name, CancellationToken cancellationToken) =>
+        CreateAsync(new BranchCreateRequest { Name = name, FromSeed = true }, name, cancellationToken);
+
+    async Task<BranchLease> CreateAsync(BranchCreateRequest request, string name, CancellationToken cancellationToken)
     {
-        var created = await client.CreateBranchAsync(new BranchCreateRequest { Name = name }, cancellationToken);
+        var created = await client.CreateBranchAsync(request, cancellationToken);
         return created.Succeeded
             ? new BranchLease(name, ConnectionString(created.Value))
             : throw new BranchException($"The branch {name} could not be created: {created.Problem.Detail}");
