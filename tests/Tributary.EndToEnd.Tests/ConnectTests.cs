@@ -13,7 +13,7 @@ public sealed class ConnectTests(SharedServer server)
     public async Task Psql_enters_a_sleeping_branch_that_its_options_name()
     {
         var branch = await server.CreateByCommandAsync("by-options", "--from-seed");
-        Assert.Equal(BranchCompute.Asleep, branch.Compute);
+        await server.FallsAsleepAsync("by-options");
 
         var answer = await Sql.PsqlAsync(
             $"host={branch.Host} port={branch.Port} user=branch_owner dbname=shop options='-c branch=by-options'", "SELECT count(*) FROM items", branch.Password());
