@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Tributary.Contracts;
 using Tributary.EndToEnd.Tests.Support;
 using Tributary.Postgres.Programs;
 
