@@ -58,7 +58,7 @@ sealed class Crowd(
         try
         {
             await Task.WhenAny(finished.All, running).WaitAsync(cancellationToken);
-            var atOnce = await MeasureAsync("agent-", cancellationToken);
+            var atOnce = await MeasureAsync(cancellationToken);
             narrator.Line($"{atOnce.Branches.Count} branches exist now, and {atOnce.Branches.Count(branch => branch.Compute == BranchCompute.Running)} of them run.");
             branches.Open();
             return (await running, atOnce);
@@ -71,12 +71,17 @@ sealed class Crowd(
         }
     }
 
-    async Task<Snapshot> MeasureAsync(string prefix, CancellationToken cancellationToken)
+    async Task<Snapshot> MeasureAsync(CancellationToken cancellationToken)
     {
         var status = await watch.NowAsync(cancellationToken);
+        return new Snapshot(await ListAsync("agent-", cancellationToken), status.Branching, BranchMemory.ProportionalBytes());
+    }
+
+    async Task<IReadOnlyList<BranchResponse>> ListAsync(string prefix, CancellationToken cancellationToken)
+    {
         var listed = await client.ListBranchesAsync(cancellationToken);
         return listed.Succeeded
-            ? new Snapshot([.. listed.Value.Branches.Where(branch => branch.Name.StartsWith(prefix, StringComparison.Ordinal))], status.Branching, BranchMemory.ProportionalBytes())
+            ? [.. listed.Value.Branches.Where(branch => branch.Name.StartsWith(prefix, StringComparison.Ordinal))]
             : throw new DemoException($"The branches cannot be listed: {listed.Problem.Detail}");
     }
 
@@ -137,9 +142,9 @@ sealed class Crowd(
             times.Add(time.GetElapsedTime(started));
             narrator.Progress("branches requested in one instant", Math.Min(1, (double)times.Count / options.Agents));
         }));
-        var all = await MeasureAsync("burst-", cancellationToken);
+        var all = await ListAsync("burst-", cancellationToken);
         await Task.WhenAll(Enumerable.Range(0, options.Agents).Select(i => branches.DeleteAsync($"burst-{i}", cancellationToken)));
-        return (new Percentiles(times), all.Branches.Sum(branch => branch.ExclusiveBytes ?? 0));
+        return (new Percentiles(times), all.Sum(branch => branch.ExclusiveBytes ?? 0));
     }
 
     static async Task FirstRowAsync(BranchLease lease, CancellationToken cancellationToken)

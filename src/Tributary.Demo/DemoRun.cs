@@ -158,6 +158,7 @@ public sealed class DemoRun(
         await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
     }
 
+    // No start ahead, so that the wakes that are measured begin asleep; three spares, since agents come more quickly than one is made at times.
     string Configuration(DemoWorkspace workspace, PostgresServer production, PostgresServer replica) => $"""
         state: {workspace.StateDirectory}
         source:

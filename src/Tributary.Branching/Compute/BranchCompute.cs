@@ -83,23 +83,28 @@ internal sealed class BranchCompute : IAsyncDisposable
     /// <exception cref="ChildProcessException">It did not start.</exception>
     public async Task<(string SocketPath, TimeSpan? WakeTime)?> AcquireAsync(CancellationToken cancellationToken)
     {
-        var asked = State == ComputeState.Running ? 0 : _time.GetTimestamp();
+        var asked = _time.GetTimestamp();
+        // One that is being started ahead is waited for as well.
+        var isWoken = State != ComputeState.Running;
         await _lock.WaitAsync(cancellationToken);
         try
         {
             if (_removed)
                 return null;
-            // One that is being started ahead is waited for as well; what was decided about the branch since then holds for its first client.
-            TimeSpan? wakeTime = asked > 0 ? _time.GetElapsedTime(asked) : null;
+            // What was decided about the branch since it was started ahead holds for its first client.
             if (IsAhead && _server.Alive is not null && !_server.RunsWith(_spec))
                 await _server.StopAsync(cancellationToken);
             if (_server.Alive is null)
-                wakeTime = await StartAsync(cancellationToken);
+            {
+                isWoken = true;
+                await StartAsync(cancellationToken);
+            }
+
             _aheadSince = null;
             Interlocked.Increment(ref _leases);
             _server.CountConnection();
             LastUsedAt = _time.GetUtcNow();
-            return (Path.Combine(_server.Running!.SocketDirectory, LaunchSpec.SocketFile), wakeTime);
+            return (Path.Combine(_server.Running!.SocketDirectory, LaunchSpec.SocketFile), isWoken ? _time.GetElapsedTime(asked) : null);
         }
         finally
         {
@@ -229,13 +234,12 @@ internal sealed class BranchCompute : IAsyncDisposable
     }
 
     // Called under the lock.
-    async Task<TimeSpan> StartAsync(CancellationToken cancellationToken)
+    async Task StartAsync(CancellationToken cancellationToken)
     {
         await ForgetCrashedAsync();
         var elapsed = await _server.StartAsync(_spec, cancellationToken);
         _watch = WatchAsync(_server.Running!);
         Log.BranchWoke(_logger, Name, elapsed.TotalMilliseconds);
-        return elapsed;
     }
 
     // Ends with its server: when it was ended on purpose, nothing is to be done, since whoever did it has put another in its place or none.

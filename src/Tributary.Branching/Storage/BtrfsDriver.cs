@@ -136,7 +136,7 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         }
         catch (IOException exception)
         {
-            throw new StorageException($"Cannot {what}: {exception.Message}", StorageCommand.SaysFull(exception.Message));
+            throw StorageCommand.Refused(what, exception.Message);
         }
     }
 

@@ -74,8 +74,7 @@ internal static partial class BtrfsSubvolume
     static void Call(string path, nuint request, byte[] argument)
     {
         using var folder = Open(path);
-        if (Control(folder, request, ref MemoryMarshal.GetArrayDataReference(argument)) != 0)
-            throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+        FileControl.Request(folder, request, ref MemoryMarshal.GetArrayDataReference(argument));
     }
 
     // .NET opens no folders.
@@ -85,10 +84,7 @@ internal static partial class BtrfsSubvolume
         return folder.IsInvalid ? throw new IOException(Marshal.GetLastPInvokeErrorMessage()) : folder;
     }
 
-    // Both functions are variadic in C; their arguments are passed in the same registers on the platforms that .NET runs on under Linux.
+    // Variadic in C; its arguments are passed in the same registers on the platforms that .NET runs on under Linux.
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle OpenFolder(string path, int flags);
-
-    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
-    private static partial int Control(SafeFileHandle file, nuint request, ref byte argument);
 }

@@ -9,7 +9,7 @@ namespace Tributary.Branching.Storage;
 /// The system call costs microseconds a file, where a program for it would cost milliseconds.
 /// Source: https://docs.kernel.org/filesystems/fiemap.html
 /// </summary>
-internal static partial class FileExtents
+internal static class FileExtents
 {
     const nuint MapRequest = 0xC020660B; // _IOWR('f', 11, struct fiemap)
     const int HeaderBytes = 32;
@@ -53,8 +53,7 @@ internal static partial class FileExtents
             BinaryPrimitives.WriteUInt64LittleEndian(map, start);
             BinaryPrimitives.WriteUInt64LittleEndian(map[8..], ulong.MaxValue - start);
             BinaryPrimitives.WriteInt32LittleEndian(map[24..], ExtentsMax);
-            if (Control(file, MapRequest, ref MemoryMarshal.GetReference(map)) != 0)
-                throw new IOException(Marshal.GetLastPInvokeErrorMessage());
+            FileControl.Request(file, MapRequest, ref MemoryMarshal.GetReference(map));
             var mapped = BinaryPrimitives.ReadInt32LittleEndian(map[20..]);
             for (var i = 0; i < mapped; i++)
             {
@@ -73,8 +72,4 @@ internal static partial class FileExtents
                 return;
         }
     }
-
-    // The request is variadic in C; its one argument is passed in the same register on the platforms that .NET runs on under Linux.
-    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
-    private static partial int Control(SafeFileHandle file, nuint request, ref byte map);
 }

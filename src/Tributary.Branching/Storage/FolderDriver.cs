@@ -28,7 +28,7 @@ internal abstract class FolderDriver(string root, string reflink) : IStorageDriv
         }
         catch (IOException exception)
         {
-            throw new StorageException($"Cannot make the volume {volume}: {exception.Message}", StorageCommand.SaysFull(exception.Message));
+            throw StorageCommand.Refused($"make the volume {volume}", exception.Message);
         }
 
         PostgresUser.Own(PathOf(volume));

@@ -19,8 +19,12 @@ internal static class StorageCommand
     public static void EnsureSucceeded(string what, ChildProcessResult result)
     {
         if (!result.Succeeded)
-            throw new StorageException($"Cannot {what}: {result.StandardError.Trim()}", isFull: SaysFull(result.StandardError));
+            throw Refused(what, result.StandardError.Trim());
     }
+
+    /// <param name="what">Completes "Cannot …" in the message.</param>
+    /// <param name="words">A program's or the kernel's.</param>
+    public static StorageException Refused(string what, string words) => new($"Cannot {what}: {words}", isFull: SaysFull(words));
 
     /// <summary>Whether a program's or the kernel's words say that no space is left; <c>zfs</c> has words of its own.</summary>
     public static bool SaysFull(string message) =>
