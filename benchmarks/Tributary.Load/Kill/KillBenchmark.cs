@@ -168,10 +168,18 @@ sealed class KillBenchmark : IBenchmark
             ? null
             : (string?)await ScalarAsync(target, "SELECT commit_end_lsn::text FROM tributary.progress WHERE state = 'streaming'", cancellationToken);
 
-    static async Task<long?> MarkAsync(PostgresServer target, CancellationToken cancellationToken) =>
-        await ScalarAsync(target, "SELECT to_regclass('marker')::text", cancellationToken) is null
-            ? null
-            : (long?)await ScalarAsync(target, "SELECT n FROM marker", cancellationToken);
+    // A copy that begins anew takes the table away, and may do so at any moment.
+    static async Task<long?> MarkAsync(PostgresServer target, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return (long?)await ScalarAsync(target, "SELECT n FROM marker", cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.UndefinedTable)
+        {
+            return null;
+        }
+    }
 
     static async Task<object?> ScalarAsync(PostgresServer server, string sql, CancellationToken cancellationToken)
     {

@@ -43,7 +43,7 @@ internal sealed class InitialCopy(StreamOptions options, TimeProvider time, Foll
 
         // Step 2.
         await RefuseTakenNamesAsync(target, tables, cancellationToken);
-        var hasTriggers = await DdlCapture.InstallAsync(source, options, cancellationToken);
+        var hasTriggers = await DdlCapture.InstallAsync(source, options, time, cancellationToken);
 
         // Step 3: a slot that is left from an unfinished copy begins too early, before the snapshot that can still be had.
         await SourceSlot.DropAsync(source, options.SlotName, cancellationToken);

@@ -1,3 +1,4 @@
+using Npgsql;
 using Tributary.Streaming.Hosting;
 
 namespace Tributary.Streaming.Tests.Ddl;
@@ -5,6 +6,29 @@ namespace Tributary.Streaming.Tests.Ddl;
 /// <summary>The event triggers at the source: whom they serve, and what they withstand.</summary>
 public sealed class DdlCaptureTests
 {
+    // Its commands are in the copied schema and were described by nobody; what comes later is told by what differs from them.
+    [Fact]
+    public async Task What_a_transaction_changes_that_is_under_way_when_the_triggers_come_is_remembered()
+    {
+        await using var stream = await StreamHarness.CreateAsync("CREATE TABLE item (id int PRIMARY KEY)");
+        await using var early = new NpgsqlConnection(stream.Source);
+        await early.OpenAsync(TestContext.Current.CancellationToken);
+        await using var transaction = await early.BeginTransactionAsync(TestContext.Current.CancellationToken);
+        await using var command = new NpgsqlCommand("CREATE TABLE extra (id int PRIMARY KEY); CREATE TYPE mood AS ENUM ('ok')", early);
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+
+        stream.Start();
+        await StreamHarness.UntilAsync(async () => (long)(await StreamHarness.ScalarAsync(stream.Source, "SELECT count(*) FROM pg_event_trigger"))! > 0);
+        await transaction.CommitAsync(TestContext.Current.CancellationToken);
+        await stream.CatchUpAsync();
+        await stream.SourceAsync("DROP TABLE extra; CREATE TABLE extra (id int PRIMARY KEY, n int); INSERT INTO extra VALUES (1, 2)");
+        await stream.SourceAsync("ALTER TYPE mood ADD VALUE 'sad'");
+        await stream.SourceAsync("ALTER TABLE item ADD mood mood; INSERT INTO item VALUES (1, 'sad')");
+        await stream.CatchUpAsync();
+
+        await stream.AssertEqualAsync();
+    }
+
     [Fact]
     public async Task A_message_without_the_secret_changes_nothing()
     {

@@ -276,6 +276,8 @@ DECLARE
     state text;
 BEGIN
     BEGIN
+        -- The first lock of all, which whoever remembers everything anew waits for (6-remember.sql): taken later, each could wait for the other.
+        PERFORM FROM tributary.ddl_setting;
         IF tg_event = 'table_rewrite' THEN
             INSERT INTO tributary.ddl_rewrite VALUES (pg_event_trigger_table_rewrite_oid(), pg_event_trigger_table_rewrite_reason())
             ON CONFLICT (relid) DO UPDATE SET reason = ddl_rewrite.reason | excluded.reason;

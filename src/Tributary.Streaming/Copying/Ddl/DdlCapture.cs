@@ -6,26 +6,93 @@ namespace Tributary.Streaming.Copying.Ddl;
 /// <summary>
 /// The event triggers at the source that describe each change of the schema in a message of its own transaction. They are installed before the
 /// slot is made, so that no change falls between the copied schema and the first message, and taken away with the last stream that reads them.
+/// 1. Make the triggers. 2. Wait until every transaction that began without them has ended: what it changes is described by nobody.
+/// 3. Remember each object as it is; a command is described by what differs from that.
 /// </summary>
 internal static class DdlCapture
 {
     static readonly string[] Scripts = ["1-state", "2-relation", "3-object", "4-capture", "5-install"];
 
-    /// <summary>Installs them, and answers whether that was possible: it takes a superuser, and Postgres 14 for messages in the stream.</summary>
-    public static async Task<bool> InstallAsync(NpgsqlConnection source, StreamOptions options, CancellationToken cancellationToken)
+    // A session that has only read learns of the triggers with the next lock it takes, which is before its next command unless that is the
+    // command itself. It may read for hours, and the slot would not wait for it either.
+    static readonly TimeSpan ReadersWait = TimeSpan.FromSeconds(5);
+
+    static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
+
+    /// <summary>
+    /// Installs them, and answers whether that was possible: it takes a superuser, and Postgres 14 for messages in the stream. Waits for the
+    /// transactions that write at the source, as long as they last, as the slot does.
+    /// </summary>
+    public static async Task<bool> InstallAsync(NpgsqlConnection source, StreamOptions options, TimeProvider time, CancellationToken cancellationToken)
     {
         if (options.Schema == SchemaMode.None || await WhyNotAsync(source, cancellationToken) is not null)
             return false;
-        await using var transaction = await source.BeginTransactionAsync(cancellationToken);
-        // Two streams that start at once would else meet in the middle of it.
-        await ExecuteAsync(source, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('tributary.ddl'))", cancellationToken);
-        foreach (var script in Scripts)
-            await ExecuteAsync(source, Read(script), cancellationToken);
-        await using var command = new NpgsqlCommand("INSERT INTO tributary.ddl_stream VALUES ($1) ON CONFLICT DO NOTHING", source)
-        { Parameters = { new() { Value = options.SlotName } } };
-        await command.ExecuteNonQueryAsync(cancellationToken);
-        await transaction.CommitAsync(cancellationToken);
+
+        // Step 1.
+        await using (var transaction = await BeginAsync(source, cancellationToken))
+        {
+            foreach (var script in Scripts)
+                await ExecuteAsync(source, Read(script), cancellationToken);
+            await using var command = new NpgsqlCommand("INSERT INTO tributary.ddl_stream VALUES ($1) ON CONFLICT DO NOTHING", source)
+            { Parameters = { new() { Value = options.SlotName } } };
+            await command.ExecuteNonQueryAsync(cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
+        }
+
+        // Step 2.
+        await AwaitOlderAsync(source, time, cancellationToken);
+
+        // Step 3.
+        await using (var transaction = await BeginAsync(source, cancellationToken))
+        {
+            await ExecuteAsync(source, Read("6-remember"), cancellationToken);
+            await transaction.CommitAsync(cancellationToken);
+        }
+
         return true;
+    }
+
+    // Two streams that start at once would else meet in the middle of it.
+    static async Task<NpgsqlTransaction> BeginAsync(NpgsqlConnection source, CancellationToken cancellationToken)
+    {
+        var transaction = await source.BeginTransactionAsync(cancellationToken);
+        await ExecuteAsync(source, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('tributary.ddl'))", cancellationToken);
+        return transaction;
+    }
+
+    // A transaction without a number of its own is known by its virtual one (https://www.postgresql.org/docs/current/view-pg-locks.html).
+    static async Task AwaitOlderAsync(NpgsqlConnection source, TimeProvider time, CancellationToken cancellationToken)
+    {
+        const string Running =
+            """
+            SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text,
+                ARRAY(SELECT l.virtualxid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+                    WHERE l.locktype = 'virtualxid' AND l.granted AND a.datname = pg_catalog.current_database() AND l.pid <> pg_catalog.pg_backend_pid())
+            """;
+        const string Left =
+            """
+            SELECT pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot()) < $1::pg_catalog.xid8,
+                EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'virtualxid' AND granted AND virtualxid = ANY ($2))
+            """;
+        var (next, readers) = await RowAsync<string, string[]>(source, Running, [], cancellationToken);
+        for (var started = time.GetTimestamp(); ;)
+        {
+            var (areWriting, areReading) = await RowAsync<bool, bool>(source, Left, [next, readers], cancellationToken);
+            if (!areWriting && (!areReading || time.GetElapsedTime(started) > ReadersWait))
+                return;
+            await Task.Delay(Interval, time, cancellationToken);
+        }
+    }
+
+    static async Task<(TFirst First, TSecond Second)> RowAsync<TFirst, TSecond>(
+        NpgsqlConnection source, string sql, IReadOnlyList<object> parameters, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(sql, source);
+        foreach (var value in parameters)
+            command.Parameters.Add(new() { Value = value });
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken);
+        await reader.ReadAsync(cancellationToken);
+        return (await reader.GetFieldValueAsync<TFirst>(0, cancellationToken), await reader.GetFieldValueAsync<TSecond>(1, cancellationToken));
     }
 
     /// <summary>Why the role cannot have event triggers; null if it can.</summary>
