@@ -34,8 +34,12 @@ public sealed record BranchError(BranchErrorKind Kind, string Message)
     /// <summary>What storage or a program on it has refused; a server that found no space says so in its log, whose end is in the message.</summary>
     internal static BranchError OfStorage(Exception exception) =>
         exception is StorageException { IsFull: true } || exception.Message.Contains("No space left on device", StringComparison.Ordinal)
-            ? new(BranchErrorKind.PoolFull, $"The pool is full: {exception.Message} Delete branches, or enlarge branching.pool-size.")
+            ? OfFullPool(exception)
             : new(BranchErrorKind.StorageFailed, exception.Message);
+
+    /// <summary>What could not be done for want of space.</summary>
+    internal static BranchError OfFullPool(Exception exception) =>
+        new(BranchErrorKind.PoolFull, $"The pool is full: {exception.Message} Delete branches, or enlarge branching.pool-size.");
 }
 
 /// <summary>A value or an expected failure.</summary>

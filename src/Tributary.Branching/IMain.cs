@@ -50,6 +50,10 @@ internal interface IMain : IAsyncDisposable
     /// <exception cref="NpgsqlException">The copy does not answer.</exception>
     Task<Lsn> SeparateAsync(NpgsqlConnection copy, CancellationToken cancellationToken);
 
+    /// <summary>Where the replay of a clone would begin: its last checkpoint or restart point.</summary>
+    /// <exception cref="NpgsqlException">It does not answer.</exception>
+    Task<Lsn> RestartPointAsync(CancellationToken cancellationToken);
+
     /// <summary>Clones its data as of one moment, at or after what <see cref="PositionAsync"/> has answered before.</summary>
     Task CloneAsync(string copy, CancellationToken cancellationToken);
 

@@ -33,6 +33,13 @@ public interface IStorageDriver
     Task CloneAsync(string source, string copy, CancellationToken cancellationToken);
 
     /// <summary>
+    /// Shares with another volume what the first one does not share yet and both hold alike, where the file system can. Either may be in use, and
+    /// either may be deleted afterwards. Answers how many bytes are shared now.
+    /// </summary>
+    /// <exception cref="StorageException">The file system refuses; what has been shared stays so.</exception>
+    Task<long> ShareAlikeAsync(string volume, string other, CancellationToken cancellationToken) => Task.FromResult(0L);
+
+    /// <summary>
     /// Forbids writes to a volume, so that what is cloned from it stays what it was. Only drivers with atomic clones can forbid them; with the others
     /// nothing may be started on the volume any more.
     /// </summary>

@@ -142,6 +142,18 @@ internal static partial class Log
     [LoggerMessage(2044, LogLevel.Warning, "The log of branch {Branch} cannot be bounded.")]
     public static partial void LogUnbounded(ILogger logger, string branch, Exception exception);
 
+    [LoggerMessage(2045, LogLevel.Debug, "The branch that was spare {Number} shares {Bytes} bytes more, with {Other}, after {ElapsedMs} ms.")]
+    public static partial void Shared(ILogger logger, long number, long bytes, string other, double elapsedMs);
+
+    [LoggerMessage(2046, LogLevel.Debug, "The branch that was spare {Number} shares no more than it did: {Why}")]
+    public static partial void NotShared(ILogger logger, long number, string why);
+
+    [LoggerMessage(2047, LogLevel.Debug, "Spare {Number} is renewed: main has a later restart point.")]
+    public static partial void SpareRenewed(ILogger logger, long number);
+
+    [LoggerMessage(2048, LogLevel.Warning, "Process {Process} is a server that a run before has left; it is ended.")]
+    public static partial void StrayEnded(ILogger logger, int process);
+
     [LoggerMessage(2050, LogLevel.Information, "The pool's image has grown, so that the pool holds {Mebibytes} MiB.")]
     public static partial void PoolGrown(ILogger logger, long mebibytes);
 

@@ -12,12 +12,15 @@ namespace Tributary.Branching;
 /// <summary>Puts main together, by how it comes to its data, with all that is made of it.</summary>
 internal static class MainComposition
 {
+    /// <summary>In the state folder; holds a folder a server.</summary>
+    public const string RunFolder = "run";
+
     /// <param name="isBirth">Whether a branch began as this volume, which is kept then.</param>
     public static MainKeeper Compose(
         BranchingOptions options, SourceFacts facts, IMainFeed? feed, Pool pool, BranchCatalog catalog, Func<string, bool> isBirth, TimeProvider time, ILogger logger,
         out IPostgresLauncher launcher, out string runDirectory)
     {
-        runDirectory = Path.Combine(options.StateDirectory, "run");
+        runDirectory = Path.Combine(options.StateDirectory, RunFolder);
         Directory.CreateDirectory(runDirectory);
         var installation = PostgresInstallation.Find(facts.Major);
         launcher = new PostgresLauncher(installation, runDirectory, ControlGroups.Open(options.StateDirectory, ControlGroups.MachineRoot, logger), time, logger);
@@ -37,7 +40,7 @@ internal static class MainComposition
             options, facts, main, pool.Driver, launcher, runDirectory, socketFile, () => BranchComputes.SettingsOf(options, facts.RequiredSettings, "spare", BranchPolicy.Default),
             BranchComputes.LimitsOf(options), time);
         var spares = new SpareKeeper(options, spareMaker, catalog.NextNumber, time, logger);
-        var cuts = new NowCuts(options, main, shelf, seedMaker, seeds, spares, time, logger);
+        var cuts = new NowCuts(options, main, shelf, seedMaker, seeds, spares, new SpareSettling(pool.Driver, shelf, time, logger), () => pool.Space().Free, time, logger);
         var archive = new ArchiveKeeper(
             options, pool.Driver,
             new LogArchive(installation, pool.Driver, server.SocketDirectory, facts.Superuser, Path.Combine(runDirectory, "archive.log"), time, logger),

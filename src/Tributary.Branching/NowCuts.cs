@@ -17,10 +17,9 @@ namespace Tributary.Branching;
 /// Without spares the cut is a new seed, which costs a recovery. A main that follows nothing needs none: a clone of it is its present.
 /// </summary>
 internal sealed class NowCuts(
-    BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, MainSeeds mainSeeds, SpareKeeper spares, TimeProvider time, ILogger logger) : IAsyncDisposable
+    BranchingOptions options, IMain main, SeedShelf shelf, SeedMaker seeds, MainSeeds mainSeeds, SpareKeeper spares, SpareSettling settling,
+    Func<long> freeBytes, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
-    static readonly TimeSpan SettlePause = TimeSpan.FromMilliseconds(500);
-
     readonly Lock _lock = new();
     readonly CancellationTokenSource _end = new();
     readonly HashSet<Task> _running = [];
@@ -64,6 +63,7 @@ internal sealed class NowCuts(
             running = [.. _running];
         // The source of the token stays: a request that comes while the server stops still asks it.
         await Task.WhenAll(running);
+        settling.Dispose();
     }
 
     /// <summary>Does in the background what is left to do for a spare that a branch has got.</summary>
@@ -72,19 +72,11 @@ internal sealed class NowCuts(
     public void Finish(Spare spare, string path, Action settled)
     {
         lock (_lock)
-            Own(SettleAsync(spare, path, settled));
+            Own(settling.RunAsync(spare, path, settled, _end.Token));
     }
 
     /// <summary>Ends a promoted spare that its only member does not want any more.</summary>
     public Task DiscardAsync(Spare spare) => spares.DiscardAsync(spare);
-
-    async Task SettleAsync(Spare spare, string path, Action settled)
-    {
-        // The branch's first session is there within this; a checkpoint and a flush at that moment would be felt.
-        await Task.Delay(SettlePause, time, CancellationToken.None);
-        if (await spare.FinishAsync(path, CancellationToken.None))
-            settled();
-    }
 
     async Task DiscardAsync(CutGroup group)
     {
@@ -108,7 +100,10 @@ internal sealed class NowCuts(
         }
         catch (NpgsqlException exception)
         {
-            group.Result.SetResult(new BranchError(BranchErrorKind.ComputeFailed, $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
+            // Not every message of a server that finds no space says so ("could not write init file").
+            group.Result.SetResult(freeBytes() < BranchRegistry.FreeBytesMin
+                ? BranchError.OfFullPool(exception)
+                : new BranchError(BranchErrorKind.ComputeFailed, $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
         }
         catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {

@@ -34,6 +34,14 @@ internal static class SuperuserCommand
         return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
     }
 
+    /// <summary>Where the replay of the server's data would begin: its last checkpoint or restart point.</summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public static async Task<Lsn> RestartPointAsync(this NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT redo_lsn::text FROM pg_control_checkpoint()", connection);
+        return Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!);
+    }
+
     /// <summary>Runs a command whose answer does not matter on a connection of our own.</summary>
     /// <exception cref="NpgsqlException">The server refuses, or does not answer.</exception>
     public static async Task ExecuteAsync(this NpgsqlConnection connection, string sql, CancellationToken cancellationToken)

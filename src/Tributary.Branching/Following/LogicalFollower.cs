@@ -136,6 +136,8 @@ internal sealed class LogicalFollower : IMain
     // What is cloned has little to replay after a checkpoint.
     public Task CloneAsync(string copy, CancellationToken cancellationToken) => _server.CloneAsync(copy, _server.CheckpointAsync, cancellationToken);
 
+    public Task<Lsn> RestartPointAsync(CancellationToken cancellationToken) => _server.RestartPointAsync(cancellationToken);
+
     public Task StopAsync() => _server.StopAsync();
 
     public async Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Npgsql;
+using Tributary.Postgres;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Following;
@@ -122,6 +123,15 @@ internal sealed class MainServer(
         }
     }
 
+    /// <summary>Where the replay of a clone would begin.</summary>
+    /// <exception cref="NpgsqlException">It does not answer.</exception>
+    public async Task<Lsn> RestartPointAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await Source.OpenConnectionAsync(cancellationToken);
+        return await connection.RestartPointAsync(cancellationToken);
+    }
+
+    /// <summary>On a standby this is a restart point, and nothing when its source has had no checkpoint since the last one.</summary>
     /// <exception cref="NpgsqlException">It does not answer.</exception>
     public async Task CheckpointAsync(CancellationToken cancellationToken)
     {

@@ -90,7 +90,11 @@ internal sealed class PhysicalFollower : IMain
 
     public Task<Lsn> SeparateAsync(NpgsqlConnection copy, CancellationToken cancellationToken) => copy.ReplayedAsync(cancellationToken);
 
-    public Task CloneAsync(string copy, CancellationToken cancellationToken) => _server.CloneAsync(copy, MeetTimelineAsync, cancellationToken);
+    // What is cloned replays all that production has written since main's restart point, and has the pages of that for itself. After a failover
+    // it also goes along that point's timeline alone. So main makes one for each checkpoint of production's that it has replayed.
+    public Task CloneAsync(string copy, CancellationToken cancellationToken) => _server.CloneAsync(copy, _server.CheckpointAsync, cancellationToken);
+
+    public Task<Lsn> RestartPointAsync(CancellationToken cancellationToken) => _server.RestartPointAsync(cancellationToken);
 
     public Task StopAsync() => _server.StopAsync();
 
@@ -110,16 +114,5 @@ internal sealed class PhysicalFollower : IMain
     {
         await using var command = _server.Source.CreateCommand("SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')");
         return await command.ExecuteScalarAsync(cancellationToken) is true;
-    }
-
-    // The crash recovery of a clone goes along the timeline of its last checkpoint alone, so after a failover main makes a restart point on the
-    // new one as soon as production has a checkpoint there.
-    async Task MeetTimelineAsync(CancellationToken cancellationToken)
-    {
-        await using var question = _server.Source.CreateCommand(
-            "SELECT c.timeline_id < r.received_tli FROM pg_control_checkpoint() c, pg_stat_wal_receiver r");
-        if (await question.ExecuteScalarAsync(cancellationToken) is not true)
-            return;
-        await _server.CheckpointAsync(cancellationToken);
     }
 }

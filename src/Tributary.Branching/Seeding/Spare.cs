@@ -9,9 +9,10 @@ namespace Tributary.Branching.Seeding;
 /// within tens of milliseconds, because nothing is left to replay.
 /// </summary>
 /// <param name="number">The number of the branch that it may become.</param>
+/// <param name="begin">Where its replay began; the pages that have changed since then are its own.</param>
 /// <param name="settings">Its settings once it is no standby any more.</param>
 internal sealed class Spare(
-    long number, string volume, IRunningPostgres running, IReadOnlyList<string> settings, MainLink link, NpgsqlConnection connection, Defuser defuser,
+    long number, string volume, Lsn begin, IRunningPostgres running, IReadOnlyList<string> settings, MainLink link, NpgsqlConnection connection, Defuser defuser,
     IMain main, TimeProvider time) : IAsyncDisposable
 {
     /// <summary>How often the position is read while it is waited for: a query over a socket takes a tenth of that.</summary>
@@ -22,6 +23,8 @@ internal sealed class Spare(
     public long Number { get; } = number;
 
     public string Volume { get; } = volume;
+
+    public Lsn Begin { get; } = begin;
 
     public IRunningPostgres Running { get; } = running;
 

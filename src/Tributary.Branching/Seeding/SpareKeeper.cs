@@ -5,7 +5,8 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Seeding;
 
 /// <summary>
-/// Keeps spares ready: makes one whenever fewer than <see cref="BranchingOptions.SparesWanted"/> are there, and replaces one that has ended.
+/// Keeps spares ready: makes one whenever fewer than <see cref="BranchingOptions.SparesWanted"/> are there, replaces one that has ended, and renews
+/// one that has replayed much more than another one would: each page that it has changed is its own, and in time that would be all of them.
 /// Taking one is immediate when one is ready, else it waits for the one that is being made.
 /// </summary>
 /// <param name="nextNumber">Gives out the number of a branch; none is given twice.</param>
@@ -20,6 +21,9 @@ internal sealed class SpareKeeper(
     /// </summary>
     static readonly TimeSpan ReplacePause = TimeSpan.FromMilliseconds(500);
 
+    /// <summary>A production that writes very much has checkpoints within seconds, and making a spare takes every core for as long.</summary>
+    static readonly TimeSpan RenewPause = TimeSpan.FromMinutes(1);
+
     static readonly TimeSpan RetryPauseMax = TimeSpan.FromSeconds(30);
 
     readonly Lock _lock = new();
@@ -29,6 +33,7 @@ internal sealed class SpareKeeper(
     TaskCompletionSource _changed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     string? _lastError;
     long _takenAt;
+    long _renewedAt;
     int _waiting;
     bool _ended;
 
@@ -105,6 +110,7 @@ internal sealed class SpareKeeper(
                     await MakeAsync(cancellationToken);
                 }
 
+                await RenewAsync(cancellationToken);
                 pause = TimeSpan.FromSeconds(1);
                 await _wanted.WaitAsync(CheckInterval, cancellationToken);
             }
@@ -185,6 +191,29 @@ internal sealed class SpareKeeper(
         _lastError = null;
         Log.SpareReady(logger, spare.Number, time.GetElapsedTime(started).TotalMilliseconds);
         changed.SetResult();
+    }
+
+    // The new one is there before the old one goes, so that whoever wants the present never waits for it.
+    async Task RenewAsync(CancellationToken cancellationToken)
+    {
+        Spare? oldest;
+        lock (_lock)
+            _ready.TryPeek(out oldest);
+        if (oldest is null || (_renewedAt != 0 && time.GetElapsedTime(_renewedAt) < RenewPause) || !await maker.IsOutdatedAsync(oldest, cancellationToken))
+            return;
+        _renewedAt = time.GetTimestamp();
+        await MakeAsync(cancellationToken);
+        Spare? surplus = null;
+        lock (_lock)
+        {
+            if (_ready.Count > options.SparesWanted)
+                surplus = _ready.Dequeue();
+        }
+
+        if (surplus is null)
+            return;
+        Log.SpareRenewed(logger, surplus.Number);
+        await DiscardAsync(surplus);
     }
 
     void DropEnded()

@@ -21,6 +21,9 @@ internal sealed class SpareMaker(
     /// <summary>Below the folder of the server's own socket, which its sandbox sees as /socket.</summary>
     const string LinkFolder = "up";
 
+    /// <summary>A spare that has replayed no more than a segment of log beyond what another one would has hardly more pages for itself: 16 MiB.</summary>
+    const ulong LogBytesWorth = 16 << 20;
+
     /// <param name="number">Of the branch that it may become; names its volume and its folder.</param>
     /// <exception cref="StorageException">The pool refuses, for example because it is full.</exception>
     /// <exception cref="ChildProcessException">The clone did not start.</exception>
@@ -53,9 +56,10 @@ internal sealed class SpareMaker(
             }, cancellationToken);
             var defuser = new Defuser(options, facts);
             connection = await defuser.ConnectAsync(running.SocketDirectory, cancellationToken);
+            var begin = await connection.RestartPointAsync(cancellationToken);
             await Defuser.WarmAsync(connection, cancellationToken);
             await defuser.EnterAsync(running.SocketDirectory, cancellationToken);
-            return new Spare(number, volume, running, own, link, connection, defuser, main, time);
+            return new Spare(number, volume, begin, running, own, link, connection, defuser, main, time);
         }
         catch
         {
@@ -69,6 +73,11 @@ internal sealed class SpareMaker(
             throw;
         }
     }
+
+    /// <summary>Whether another one would have much less to replay, and so less for itself.</summary>
+    /// <exception cref="NpgsqlException">Main does not answer.</exception>
+    public async Task<bool> IsOutdatedAsync(Spare spare, CancellationToken cancellationToken) =>
+        (await main.RestartPointAsync(cancellationToken)).Value >= spare.Begin.Value + LogBytesWorth;
 
     /// <summary>Removes what an ended spare has left in the pool and beside it.</summary>
     public async Task RemoveAsync(Spare spare)

@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Globalization;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Storage;
@@ -11,8 +10,7 @@ namespace Tributary.Branching.Storage;
 /// </summary>
 internal sealed class BtrfsDriver(string root) : IStorageDriver
 {
-    /// <summary>The generation at which each clone was made, which never changes; forgotten when the volume is deleted.</summary>
-    readonly ConcurrentDictionary<string, string> _generations = new();
+    readonly BtrfsBooks _books = new();
 
     /// <summary>
     /// With less than this free a deletion waits for its space. The kernel gives it back by itself, but only with its commits, which are 30 s apart,
@@ -56,12 +54,23 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         await CallAsync($"clone {source} to {copy}", BtrfsSubvolume.SnapshotAsync(PathOf(source), PathOf(copy), cancellationToken));
     }
 
+    public async Task<long> ShareAlikeAsync(string volume, string other, CancellationToken cancellationToken)
+    {
+        // What waits in memory has no place yet, and belongs to no generation.
+        await BtrfsAsync($"write {volume} to the disk", ["filesystem", "sync", PathOf(volume)], cancellationToken);
+        var before = await _books.ReadAsync(PathOf(volume), cancellationToken);
+        var shared = await StorageCommand.ShareAlikeAsync(volume, PathOf(volume), other, PathOf(other), cancellationToken);
+        if (shared > 0)
+            await CallAsync($"mark {volume}", Task.Run(() => _books.Mark(PathOf(volume), before.Generation, Math.Max(0, before.DataBytes - shared)), cancellationToken));
+        return shared;
+    }
+
     public Task FreezeAsync(string volume, CancellationToken cancellationToken) =>
         CallAsync($"freeze {volume}", BtrfsSubvolume.FreezeAsync(PathOf(volume), cancellationToken));
 
     public async Task DeleteAsync(string volume, CancellationToken cancellationToken)
     {
-        _generations.TryRemove(volume, out _);
+        _books.Forget(PathOf(volume));
         if (!Directory.Exists(PathOf(volume)))
             return;
         // Space is kept back for this by the file system itself (its global reserve), so that a full pool takes deletions.
@@ -84,7 +93,11 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         await Parallel.ForEachAsync(
             volumes.Where(volume => totals.ContainsKey(PathOf(volume))),
             new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken },
-            async (volume, token) => usage[volume] = new BranchUsage(await WrittenBytesAsync(volume, token), totals[PathOf(volume)]));
+            async (volume, token) =>
+            {
+                var own = await _books.ReadAsync(PathOf(volume), token);
+                usage[volume] = new BranchUsage(own.DataBytes + own.LogBytes, totals[PathOf(volume)]);
+            });
         return usage;
     }
 
@@ -103,30 +116,6 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
             // The space comes later.
         }
     }
-
-    // What a clone has written since it was made is what it does not share. The file system keeps the generation of each extent and skips
-    // whole subtrees that are older, so this takes milliseconds, where asking for each extent whether it is shared takes a second for fifty clones.
-    async Task<long> WrittenBytesAsync(string volume, CancellationToken cancellationToken)
-    {
-        if (!_generations.TryGetValue(volume, out var generation))
-        {
-            var shown = await ChildProcesses.RunAsync(new ChildProcessSpec("btrfs", ["subvolume", "show", PathOf(volume)]), cancellationToken);
-            generation = shown.StandardOutput.Split('\n')
-                .Where(line => line.Contains("Gen at creation:", StringComparison.Ordinal))
-                .Select(line => line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim())
-                .FirstOrDefault();
-            if (generation is null)
-                return 0;
-            _generations[volume] = generation;
-        }
-
-        var found = await ChildProcesses.RunAsync(new ChildProcessSpec("btrfs", ["subvolume", "find-new", PathOf(volume), generation]), cancellationToken);
-        return found.StandardOutput.Split('\n').Sum(LengthOf);
-    }
-
-    // inode 259 file offset 16384 len 24576 disk start 1171406848 offset 0 gen 58 flags NONE base/5/2619
-    static long LengthOf(string line) =>
-        line.Split(' ', 8) is ["inode", _, "file", "offset", _, "len", var length, ..] && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes) ? bytes : 0;
 
     static async Task CallAsync(string what, Task call)
     {

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
-using Microsoft.Win32.SafeHandles;
 
 namespace Tributary.Branching.Storage;
 
@@ -9,7 +8,7 @@ namespace Tributary.Branching.Storage;
 /// What every branch does with its subvolume, by the calls that the program <c>btrfs</c> makes, which takes some milliseconds of a processor to start.
 /// Source: https://btrfs.readthedocs.io/en/latest/btrfs-ioctl.html and include/uapi/linux/btrfs.h of Linux.
 /// </summary>
-internal static partial class BtrfsSubvolume
+internal static class BtrfsSubvolume
 {
     const nuint SnapshotRequest = 0x50009417; // BTRFS_IOC_SNAP_CREATE_V2: _IOW(0x94, 23, struct btrfs_ioctl_vol_args_v2)
     const nuint DestroyRequest = 0x5000940F; // BTRFS_IOC_SNAP_DESTROY: _IOW(0x94, 15, struct btrfs_ioctl_vol_args)
@@ -22,15 +21,13 @@ internal static partial class BtrfsSubvolume
     const int SnapshotNameOffset = 56; // fd, transid, flags, and four reserved words.
     const int DestroyNameOffset = 8; // fd.
 
-    const int OpenCloseOnExec = 0x80000; // O_RDONLY | O_CLOEXEC
-
     /// <summary>Calls under way. Each has a thread while it waits for a commit, which those that wait together share; a burst has fifty.</summary>
     static readonly SemaphoreSlim _calls = new(64);
 
     /// <exception cref="IOException">The kernel refused it; the message says why.</exception>
     public static Task SnapshotAsync(string source, string copy, CancellationToken cancellationToken) => CallAsync(() =>
     {
-        using var subvolume = Open(source);
+        using var subvolume = FileControl.Open(source);
         var argument = Argument(copy, SnapshotNameOffset);
         BinaryPrimitives.WriteInt64LittleEndian(argument, subvolume.DangerousGetHandle());
         Call(Path.GetDirectoryName(copy)!, SnapshotRequest, argument);
@@ -73,18 +70,7 @@ internal static partial class BtrfsSubvolume
 
     static void Call(string path, nuint request, byte[] argument)
     {
-        using var folder = Open(path);
+        using var folder = FileControl.Open(path);
         FileControl.Request(folder, request, ref MemoryMarshal.GetArrayDataReference(argument));
     }
-
-    // .NET opens no folders.
-    static SafeFileHandle Open(string path)
-    {
-        var folder = OpenFolder(path, OpenCloseOnExec);
-        return folder.IsInvalid ? throw new IOException(Marshal.GetLastPInvokeErrorMessage()) : folder;
-    }
-
-    // Variadic in C; its arguments are passed in the same registers on the platforms that .NET runs on under Linux.
-    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    private static partial SafeFileHandle OpenFolder(string path, int flags);
 }

@@ -21,18 +21,26 @@ internal static class FileExtents
     const uint LastExtent = 0x1;
     const uint SharedExtent = 0x2000;
 
+    static readonly EnumerationOptions _all = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
+
+    /// <summary>Every file below a folder, in no order; a link is none.</summary>
+    public static IEnumerable<string> FilesBelow(string folder) => Directory.EnumerateFiles(folder, "*", _all);
+
     /// <summary>The bytes below a folder. A server removes files while they are counted; the sum is then of what remained.</summary>
     public static BranchUsage Measure(string folder, CancellationToken cancellationToken)
     {
         var (exclusive, total) = (0L, 0L);
-        var files = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
-        foreach (var path in Directory.EnumerateFiles(folder, "*", files))
+        foreach (var path in FilesBelow(folder))
         {
             cancellationToken.ThrowIfCancellationRequested();
             try
             {
-                using var file = File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-                Add(file, ref exclusive, ref total);
+                using var file = FileControl.Open(path);
+                foreach (var extent in Of(file))
+                {
+                    total += extent.Length;
+                    exclusive += extent.IsShared ? 0 : extent.Length;
+                }
             }
             catch (IOException)
             {
@@ -43,33 +51,41 @@ internal static class FileExtents
         return new BranchUsage(exclusive, total);
     }
 
-    static void Add(SafeFileHandle file, ref long exclusive, ref long total)
+    /// <summary>A file's extents, in order.</summary>
+    /// <exception cref="IOException">The kernel refused the question.</exception>
+    public static IReadOnlyList<FileExtent> Of(SafeFileHandle file)
     {
+        var extents = new List<FileExtent>();
         Span<byte> map = stackalloc byte[HeaderBytes + (ExtentsMax * ExtentBytes)];
-        ulong start = 0;
-        while (true)
+        for (long start = 0; ;)
         {
             map[..HeaderBytes].Clear();
-            BinaryPrimitives.WriteUInt64LittleEndian(map, start);
-            BinaryPrimitives.WriteUInt64LittleEndian(map[8..], ulong.MaxValue - start);
+            BinaryPrimitives.WriteInt64LittleEndian(map, start);
+            BinaryPrimitives.WriteUInt64LittleEndian(map[8..], ulong.MaxValue - (ulong)start);
             BinaryPrimitives.WriteInt32LittleEndian(map[24..], ExtentsMax);
             FileControl.Request(file, MapRequest, ref MemoryMarshal.GetReference(map));
             var mapped = BinaryPrimitives.ReadInt32LittleEndian(map[20..]);
             for (var i = 0; i < mapped; i++)
             {
                 var extent = map.Slice(HeaderBytes + (i * ExtentBytes), ExtentBytes);
-                var length = BinaryPrimitives.ReadUInt64LittleEndian(extent[16..]);
                 var flags = BinaryPrimitives.ReadUInt32LittleEndian(extent[40..]);
-                total += (long)length;
-                if ((flags & SharedExtent) == 0)
-                    exclusive += (long)length;
+                extents.Add(new FileExtent(
+                    BinaryPrimitives.ReadInt64LittleEndian(extent), BinaryPrimitives.ReadInt64LittleEndian(extent[16..]), (flags & SharedExtent) != 0));
                 if ((flags & LastExtent) != 0)
-                    return;
-                start = BinaryPrimitives.ReadUInt64LittleEndian(extent) + length;
+                    return extents;
+                start = extents[^1].End;
             }
 
             if (mapped == 0)
-                return;
+                return extents;
         }
     }
+}
+
+/// <summary>A part of a file that lies in one piece.</summary>
+/// <param name="Offset">Bytes from the file's begin.</param>
+/// <param name="IsShared">Another file has it too.</param>
+internal readonly record struct FileExtent(long Offset, long Length, bool IsShared)
+{
+    public long End => Offset + Length;
 }

@@ -68,5 +68,7 @@ internal abstract class FolderDriver(string root, string reflink) : IStorageDriv
 
     public IReadOnlyList<string> List(string folder) => StorageCommand.ListFolder(root, folder);
 
+    public virtual Task<long> ShareAlikeAsync(string volume, string other, CancellationToken cancellationToken) => Task.FromResult(0L);
+
     public abstract Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken);
 }

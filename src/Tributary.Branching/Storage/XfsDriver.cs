@@ -23,4 +23,7 @@ internal sealed class XfsDriver(string root) : FolderDriver(root, reflink: "alwa
             });
         return usage;
     }
+
+    public override Task<long> ShareAlikeAsync(string volume, string other, CancellationToken cancellationToken) =>
+        StorageCommand.ShareAlikeAsync(volume, PathOf(volume), other, PathOf(other), cancellationToken);
 }

@@ -112,6 +112,52 @@ public abstract class StorageDriverContract : DriverPool
     }
 
     [Fact]
+    public async Task Volumes_share_what_they_hold_alike_where_the_file_system_can_and_stay_what_they_are()
+    {
+        const int Bytes = 2 << 20;
+        var random = new Random(1);
+        var text = string.Create(Bytes, random, static (letters, source) => source.GetItems<char>("abcdefgh", letters));
+        var other = text[..(Bytes / 2)] + "X" + text[((Bytes / 2) + 1)..] + "longer";
+        await Driver.CreateAsync("main", Token);
+        foreach (var (volume, own) in new[] { ("branches/b1", text), ("branches/b2", other) })
+        {
+            await Driver.CloneAsync("main", volume, Token);
+            await WriteAsync(volume, "own", own);
+            await WriteAsync(volume, "own-only-" + volume[^1], own);
+        }
+
+        var shared = await Driver.ShareAlikeAsync("branches/b2", "branches/b1", Token);
+
+        var canShare = Driver.Name is "btrfs" or "xfs";
+        Assert.InRange(shared, canShare ? Bytes - (4 * 8192) : 0, canShare ? Bytes - 8192 : 0);
+        await MeasureAsync(["branches/b2"], found => found["branches/b2"].ExclusiveBytes is >= Bytes and var own && own < (canShare ? 3 : 9) * Bytes / 2);
+        Assert.Equal(0L, await Driver.ShareAlikeAsync("branches/b2", "branches/b1", Token));
+        Assert.Equal(text, await ReadAsync("branches/b1", "own"));
+        Assert.Equal(other, await ReadAsync("branches/b2", "own"));
+
+        await WriteAsync("branches/b2", "own", new string('z', Bytes));
+        await MeasureAsync(["branches/b2"], found => found["branches/b2"].ExclusiveBytes >= 2 * Bytes);
+        Assert.Equal(text, await ReadAsync("branches/b1", "own"));
+        await Driver.DeleteAsync("branches/b2", Token);
+        Assert.Equal(text, await ReadAsync("branches/b1", "own"));
+    }
+
+    // Whoever runs a branch has its files, and may put a link or a pipe in their place.
+    [Fact]
+    public async Task Sharing_follows_no_link_and_waits_for_no_pipe()
+    {
+        await Driver.CreateAsync("branches/b1", Token);
+        await Driver.CreateAsync("branches/b2", Token);
+        await WriteAsync("branches/b1", "linked", new string('a', 1 << 20));
+        await WriteAsync("branches/b2", "target", new string('a', 1 << 20));
+        File.CreateSymbolicLink(Path.Combine(Driver.PathOf("branches/b2"), "linked"), "target");
+        await RunAsRootAsync("mkfifo", Path.Combine(Driver.PathOf("branches/b1"), "pipe"), Path.Combine(Driver.PathOf("branches/b2"), "pipe"));
+
+        Assert.Equal(0L, await Driver.ShareAlikeAsync("branches/b2", "branches/b1", Token));
+        Assert.Equal(0L, await Driver.ShareAlikeAsync("branches/b1", "branches/b2", Token));
+    }
+
+    [Fact]
     public async Task A_frozen_volume_refuses_writes_where_that_is_promised()
     {
         await Driver.CreateAsync("seeds/s1", Token);
