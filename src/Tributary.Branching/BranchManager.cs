@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Compute;
 using Tributary.Branching.Storage;
+using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -70,6 +71,7 @@ public sealed class BranchManager : IAsyncDisposable
             Directory.CreateDirectory(options.StateDirectory);
             // A catalog that is damaged is said before anything is touched; one that is lost only the pool tells from a new one.
             catalog = BranchCatalog.Open(Path.Combine(options.StateDirectory, CatalogFile));
+            await StrayServers.EndAsync(Path.Combine(options.StateDirectory, MainComposition.RunFolder), time, logger, cancellationToken);
             pool = await Pool.OpenAsync(options, cancellationToken);
             Log.PoolOpened(logger, pool.Root, pool.Driver.Name);
             if (pool.Warning is { } warning)
@@ -83,7 +85,7 @@ public sealed class BranchManager : IAsyncDisposable
             await manager._main.ReconcileAsync(cancellationToken);
             return manager;
         }
-        catch (Exception exception) when (exception is StorageException or BranchingException or InvalidDataException or IOException or UnauthorizedAccessException or Microsoft.Data.Sqlite.SqliteException or InvalidOperationException)
+        catch (Exception exception) when (exception is StorageException or BranchingException or ChildProcessException or InvalidDataException or IOException or UnauthorizedAccessException or Microsoft.Data.Sqlite.SqliteException or InvalidOperationException)
         {
             catalog?.Dispose();
             if (pool is not null)

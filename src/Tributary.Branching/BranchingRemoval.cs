@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging.Abstractions;
 using Npgsql;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Storage;
@@ -16,7 +17,7 @@ namespace Tributary.Branching;
 public static class BranchingRemoval
 {
     // What branching keeps in the state folder.
-    static readonly string[] Folders = ["pool", "run"];
+    static readonly string[] Folders = ["pool", MainComposition.RunFolder];
 
     static readonly string[] Files = [PoolImage.FileName, $"{PoolImage.FileName}.unfinished", PoolImage.MarkerName, BranchManager.KeyFile, $"{BranchManager.CatalogFile}-wal", $"{BranchManager.CatalogFile}-shm", BranchManager.CatalogFile];
 
@@ -58,7 +59,8 @@ public static class BranchingRemoval
     {
         try
         {
-            // Step 2: the pool.
+            // Step 2: the pool, which a server that has outlived its Tributary would keep in use.
+            await StrayServers.EndAsync(Path.Combine(options.StateDirectory, MainComposition.RunFolder), TimeProvider.System, NullLogger.Instance, cancellationToken);
             if (options.Driver == "zfs")
             {
                 if (options.PoolPath is { } dataset)

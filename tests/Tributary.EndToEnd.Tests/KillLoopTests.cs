@@ -109,6 +109,8 @@ public sealed class KillLoopTests : IAsyncDisposable
         // A spare or a seed is always on its way, so one look may see what the next does not.
         await Eventually.NothingIsLeftAsync(() => PoolRecords.Orphans(_space.State), "what the kill interrupted", Limit);
         await Eventually.NothingIsLeftAsync(() => StaleFolders(now), "the servers of the run before", Limit);
+        // What is being started is nobody's child for a moment.
+        await Eventually.NothingIsLeftAsync(() => Machine.StrayServers(_space.State, running.Id), "servers that the kill has left", Limit);
     }
 
     string Told(string name) => $"{name}, of which the answers were {_answers.GetValueOrDefault(name)}";

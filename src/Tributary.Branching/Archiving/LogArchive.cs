@@ -132,6 +132,7 @@ internal sealed class LogArchive(
                 AsPostgresUser = true,
                 ParentDeathSignal = "TERM",
                 LogFile = logFile,
+                Environment = new Dictionary<string, string> { [StrayServers.OwnerVariable] = StrayServers.OwnerOf(Path.GetDirectoryName(logFile)!) },
             }, cancellationToken);
         try
         {

@@ -13,13 +13,16 @@ internal sealed class PostgresLauncher(
     /// <summary>How often the state of a starting server is read: one small file, and 2 ms are lost in a start of 50.</summary>
     static readonly TimeSpan ReadyPollInterval = TimeSpan.FromMilliseconds(2);
 
+    readonly string _owner = StrayServers.OwnerOf(runDirectory);
+
     public async Task<IRunningPostgres> LaunchAsync(LaunchSpec spec, CancellationToken cancellationToken)
     {
         var folder = new ComputeFolder(Path.Combine(runDirectory, spec.Name));
         await folder.WriteAsync(spec.Settings, cancellationToken);
         if (spec.Sandboxed)
         {
-            // The process number in a stale file belongs to another namespace; the state folder's lock says that no server of ours runs on it.
+            // The process number in a stale file belongs to another namespace. No server of ours runs on it: the state folder has a lock, and what
+            // an earlier run has left is ended when it is opened.
             File.Delete(PidFile(spec));
         }
 
@@ -54,7 +57,7 @@ internal sealed class PostgresLauncher(
     ChildProcessSpec Child(LaunchSpec spec, ComputeFolder folder, ControlGroup? group)
     {
         var child = spec.Sandboxed
-            ? new ChildProcessSpec(Sandbox.Program, Sandbox.Arguments(installation, spec.DataDirectory, folder))
+            ? new ChildProcessSpec(Sandbox.Program, Sandbox.Arguments(installation, spec.DataDirectory, folder, _owner))
             : new ChildProcessSpec(installation.Program("postgres"), ["-D", spec.DataDirectory, .. folder.Arguments(sandboxed: false)])
             {
                 ParentDeathSignal = "QUIT",

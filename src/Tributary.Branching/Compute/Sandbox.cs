@@ -37,9 +37,10 @@ internal static class Sandbox
     ];
 
     /// <summary>The arguments of bwrap that run <paramref name="installation"/>'s server on a data directory.</summary>
-    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder) =>
+    /// <param name="owner">By which it is found when it outlives its Tributary.</param>
+    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder, string owner) =>
     [
-        "--as-pid-1", .. Machine(installation),
+        "--as-pid-1", .. Machine(installation), "--setenv", StrayServers.OwnerVariable, owner,
         "--bind", dataDirectory, DataDirectory,
         "--ro-bind", folder.ConfigurationDirectory, ConfigurationDirectory,
         "--bind", folder.SocketDirectory, SocketDirectory,

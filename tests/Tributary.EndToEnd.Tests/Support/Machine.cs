@@ -20,6 +20,17 @@ static class Machine
         [.. ProcessIds().Select(id => (Id: id, Line: ReadOrEmpty($"/proc/{id}/cmdline"))).Where(process => process.Line.Contains(folder, StringComparison.Ordinal))
             .Select(process => $"{process.Id} {process.Line.Replace('\0', ' ')}")];
 
+    /// <summary>Servers of a folder that a process has neither started nor adopted: they have mounted what lies below it.</summary>
+    public static IReadOnlyList<string> StrayServers(string folder, int processId)
+    {
+        var tree = Tree(processId).Select(static process => process.Split(' ')[0]).ToHashSet();
+        return
+        [
+            .. ProcessIds().Where(id => !tree.Contains($"{id}") && ReadOrEmpty($"/proc/{id}/mountinfo").Contains($"{folder}/run/", StringComparison.Ordinal))
+                .Select(static id => $"{id} {ReadOrEmpty($"/proc/{id}/cmdline").Replace('\0', ' ')}"),
+        ];
+    }
+
     /// <summary>A process and all below it, each with the moment it began, so that a number used again is not taken for it.</summary>
     public static IReadOnlyList<string> Tree(int processId)
     {
