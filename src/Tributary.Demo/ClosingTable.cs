@@ -38,7 +38,7 @@ sealed class ClosingTable(INarrator narrator, ServerWatch watch)
         ]);
 
         if (crowd.Branches.Count > 0)
-            narrator.Line("A branch as of now holds the pages that production has changed since its last checkpoint, and its own; those of one instant share the former.");
+            narrator.Line("A branch as of now holds the pages that production has changed since its last checkpoint, and its own; the former it shares with those of the same instant, and most of them with the one before it.");
         var request = new CostRequest();
         // What a branch holds follows from what is written, here and by the agent, and not from the size of the database.
         var cost = CostModel.Compute(

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
@@ -20,72 +21,81 @@ internal static class AlikeBlocks
     /// <summary>Postgres's page. File systems share whole blocks, of 4 KiB at most places.</summary>
     const int PageBytes = 8192;
 
-    /// <summary>What is read at once, and the most that is asked for in one request, which locks both files: 1 MiB.</summary>
-    const int PieceBytes = 128 * PageBytes;
+    /// <summary>What is read at once, and the most that is asked for in one request, which locks both files: 512 KiB.</summary>
+    const int PieceBytes = 64 * PageBytes;
 
     /// <summary>
-    /// Shares what the files below a folder hold like the files of the same names below another one; answers how many bytes are shared now. The log
-    /// is left out: it is deleted soon. So is what cannot be read: a server removes files at any time, and its owner may put other things there.
+    /// Shares these ranges of files below a folder with the same ranges of the files of the same names below another one, where they hold the
+    /// same; answers how many bytes are shared now. What cannot be read is left out: a server removes files at any time, and its owner may put other
+    /// things there.
     /// </summary>
-    /// <exception cref="IOException">There is no such folder.</exception>
-    public static long ShareBelow(string folder, string other, CancellationToken cancellationToken)
+    /// <param name="ranges">Those of one file come one after the other, in order.</param>
+    /// <param name="cancellationToken">What has been shared stays so.</param>
+    public static long Share(string folder, string other, IEnumerable<FileRange> ranges, CancellationToken cancellationToken)
     {
         var shared = 0L;
-        var (own, its) = (new byte[PieceBytes], new byte[PieceBytes]);
-        foreach (var path in FileExtents.FilesBelow(folder))
+        var (own, its) = (ArrayPool<byte>.Shared.Rent(PieceBytes), ArrayPool<byte>.Shared.Rent(PieceBytes));
+        try
         {
-            var name = Path.GetRelativePath(folder, path);
-            if (name.StartsWith("pg_wal/", StringComparison.Ordinal))
-                continue;
-            try
-            {
-                using var file = FileControl.Open(path);
-                using var others = FileControl.Open(Path.Combine(other, name));
-                shared += Share(file, others, own, its, cancellationToken);
-            }
-            catch (Exception exception) when (exception is IOException or NotSupportedException)
-            {
-                // It keeps what it has.
-            }
+            foreach (var file in Joined(ranges).GroupBy(static range => range.File))
+                Share(Path.Combine(folder, file.Key), Path.Combine(other, file.Key), file, own, its, ref shared, cancellationToken);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(own);
+            ArrayPool<byte>.Shared.Return(its);
         }
 
         return shared;
     }
 
-    // Only what no other file has yet is looked at.
-    static long Share(SafeFileHandle file, SafeFileHandle other, byte[] own, byte[] its, CancellationToken cancellationToken)
+    static void Share(string path, string otherPath, IEnumerable<FileRange> ranges, byte[] own, byte[] its, ref long shared, CancellationToken cancellationToken)
     {
-        var shared = 0L;
-        var limit = Math.Min(RandomAccess.GetLength(file), RandomAccess.GetLength(other));
-        foreach (var (first, last) in OwnRanges(file))
+        try
         {
-            var end = Math.Min(last, limit) / PageBytes * PageBytes;
-            for (var offset = (first + PageBytes - 1) / PageBytes * PageBytes; offset < end; offset += PieceBytes)
+            using var file = FileControl.Open(path);
+            using var other = FileControl.Open(otherPath);
+            var limit = Math.Min(RandomAccess.GetLength(file), RandomAccess.GetLength(other));
+            foreach (var (offset, length) in ranges.SelectMany(range => Pieces(range, limit)))
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var length = (int)Math.Min(PieceBytes, end - offset);
-                length = Math.Min(RandomAccess.Read(file, own.AsSpan(0, length), offset), RandomAccess.Read(other, its.AsSpan(0, length), offset));
-                foreach (var (start, count) in Runs(own, its, length / PageBytes))
+                var read = Math.Min(RandomAccess.Read(file, own.AsSpan(0, length), offset), RandomAccess.Read(other, its.AsSpan(0, length), offset));
+                foreach (var (start, count) in Runs(own, its, read / PageBytes))
                     shared += ShareRange(file, other, offset + start, count);
             }
         }
-
-        return shared;
+        catch (Exception exception) when (exception is IOException or NotSupportedException)
+        {
+            // It keeps what it has.
+        }
     }
 
-    // Neighbouring extents that the file alone has are one range: a page may lie in two of them.
-    static IEnumerable<(long First, long Last)> OwnRanges(SafeFileHandle file)
+    // Neighbouring ranges are one: a page may lie in two of them.
+    static IEnumerable<FileRange> Joined(IEnumerable<FileRange> ranges)
     {
-        var (first, last) = (0L, 0L);
-        foreach (var extent in FileExtents.Of(file).Where(extent => !extent.IsShared))
+        FileRange? open = null;
+        foreach (var range in ranges)
         {
-            if (extent.Offset != last && last > first)
-                yield return (first, last);
-            (first, last) = (extent.Offset == last ? first : extent.Offset, extent.End);
+            if (open is { } before && before.File == range.File && before.End == range.Offset)
+            {
+                open = before with { Length = before.Length + range.Length };
+                continue;
+            }
+
+            if (open is { } done)
+                yield return done;
+            open = range;
         }
 
-        if (last > first)
-            yield return (first, last);
+        if (open is { } last)
+            yield return last;
+    }
+
+    static IEnumerable<(long Offset, int Length)> Pieces(FileRange range, long limit)
+    {
+        var end = Math.Min(range.End, limit) / PageBytes * PageBytes;
+        for (var offset = (range.Offset + PageBytes - 1) / PageBytes * PageBytes; offset < end; offset += PieceBytes)
+            yield return (offset, (int)Math.Min(PieceBytes, end - offset));
     }
 
     // Whole pages that are equal, as neighbours in one piece, in bytes.
@@ -117,4 +127,12 @@ internal static class AlikeBlocks
         // Positive when they differ by now, negative for an error of this file.
         return BinaryPrimitives.ReadInt32LittleEndian(range[StatusOffset..]) == 0 ? BinaryPrimitives.ReadInt64LittleEndian(range[SharedBytesOffset..]) : 0;
     }
+}
+
+/// <summary>A part of a file.</summary>
+/// <param name="File">Its name below a folder.</param>
+/// <param name="Offset">Bytes from the file's begin.</param>
+internal readonly record struct FileRange(string File, long Offset, long Length)
+{
+    public long End => Offset + Length;
 }

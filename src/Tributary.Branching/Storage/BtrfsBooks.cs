@@ -24,14 +24,15 @@ internal sealed partial class BtrfsBooks
 
     public void Forget(string path) => _origins.TryRemove(path, out _);
 
-    /// <summary>The bytes that the volume has for itself; 0 when it is gone.</summary>
-    public async Task<BtrfsOwn> ReadAsync(string path, CancellationToken cancellationToken)
+    /// <summary>What the volume has for itself; nothing when it is gone.</summary>
+    /// <param name="written">Gets where it has written since the mark, without the log, file by file and in order.</param>
+    public async Task<BtrfsOwn> ReadAsync(string path, List<FileRange>? written, CancellationToken cancellationToken)
     {
         if (!_origins.TryGetValue(path, out var origin))
         {
             if (await ReadOriginAsync(path, cancellationToken) is not { } read)
                 return default;
-            _origins[path] = origin = read;
+            origin = _origins.GetOrAdd(path, read);
         }
 
         var found = await ChildProcesses.RunAsync(
@@ -39,27 +40,28 @@ internal sealed partial class BtrfsBooks
         var (log, before, since, marker) = (0L, 0L, 0L, origin.Generation);
         foreach (var line in found.StandardOutput.Split('\n'))
         {
-            // inode 259 file offset 16384 len 24576 disk start 1171406848 offset 0 gen 58 flags NONE base/5/2619
-            if (line.Split(' ', 17) is ["inode", _, "file", "offset", _, "len", var length, "disk", "start", _, "offset", _, "gen", var generation, "flags", _, var file]
-                && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var bytes)
-                && long.TryParse(generation, NumberStyles.None, CultureInfo.InvariantCulture, out var written))
+            if (ReadExtent(line) is not var (range, generation))
+                marker = line.Split(' ') is ["transid", "marker", "was", var last] ? long.Parse(last, CultureInfo.InvariantCulture) : marker;
+            else if (range.File.StartsWith("pg_wal/", StringComparison.Ordinal))
+                log += range.Length;
+            else if (generation <= origin.MarkGeneration)
+                before += range.Length;
+            else
             {
-                if (file.StartsWith("pg_wal/", StringComparison.Ordinal))
-                    log += bytes;
-                else if (written <= origin.MarkGeneration)
-                    before += bytes;
-                else
-                    since += bytes;
-            }
-            else if (line.Split(' ') is ["transid", "marker", "was", var last])
-            {
-                marker = long.Parse(last, CultureInfo.InvariantCulture);
+                since += range.Length;
+                written?.Add(range);
             }
         }
 
         // What the volume has dropped since the mark is not its own any more.
         return new BtrfsOwn(Math.Min(before, origin.MarkBytes) + since, log, marker);
     }
+
+    // inode 259 file offset 16384 len 24576 disk start 1171406848 offset 0 gen 58 flags NONE base/5/2619
+    static (FileRange Range, long Generation)? ReadExtent(string line) =>
+        line.Split(' ', 17) is ["inode", _, "file", "offset", var offset, "len", var length, "disk", "start", _, "offset", _, "gen", var generation, "flags", _, var file]
+            ? (new FileRange(file, long.Parse(offset, CultureInfo.InvariantCulture), long.Parse(length, CultureInfo.InvariantCulture)), long.Parse(generation, CultureInfo.InvariantCulture))
+            : null;
 
     /// <summary>Records that of what the volume had up to a generation only so many bytes are its own.</summary>
     /// <param name="bytes">Without the log, which is counted anew each time.</param>
@@ -69,7 +71,8 @@ internal sealed partial class BtrfsBooks
         var mark = Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{generation} {bytes}"));
         if (SetAttribute(path, MarkName, mark, (nuint)mark.Length, 0) != 0)
             throw new IOException(Marshal.GetLastPInvokeErrorMessage());
-        Forget(path);
+        if (_origins.TryGetValue(path, out var origin))
+            _origins[path] = origin with { MarkGeneration = generation, MarkBytes = bytes };
     }
 
     static async Task<VolumeOrigin?> ReadOriginAsync(string path, CancellationToken cancellationToken)

@@ -58,10 +58,11 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
     {
         // What waits in memory has no place yet, and belongs to no generation.
         await BtrfsAsync($"write {volume} to the disk", ["filesystem", "sync", PathOf(volume)], cancellationToken);
-        var before = await _books.ReadAsync(PathOf(volume), cancellationToken);
-        var shared = await StorageCommand.ShareAlikeAsync(volume, PathOf(volume), other, PathOf(other), cancellationToken);
+        var written = new List<FileRange>();
+        var own = await _books.ReadAsync(PathOf(volume), written, cancellationToken);
+        var shared = await NiceThread.RunAsync(() => AlikeBlocks.Share(PathOf(volume), PathOf(other), written, cancellationToken), cancellationToken);
         if (shared > 0)
-            await CallAsync($"mark {volume}", Task.Run(() => _books.Mark(PathOf(volume), before.Generation, Math.Max(0, before.DataBytes - shared)), cancellationToken));
+            await CallAsync($"mark {volume}", Task.Run(() => _books.Mark(PathOf(volume), own.Generation, Math.Max(0, own.DataBytes - shared)), cancellationToken));
         return shared;
     }
 
@@ -95,7 +96,7 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
             new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken },
             async (volume, token) =>
             {
-                var own = await _books.ReadAsync(PathOf(volume), token);
+                var own = await _books.ReadAsync(PathOf(volume), written: null, token);
                 usage[volume] = new BranchUsage(own.DataBytes + own.LogBytes, totals[PathOf(volume)]);
             });
         return usage;

@@ -21,41 +21,48 @@ internal static class FileExtents
     const uint LastExtent = 0x1;
     const uint SharedExtent = 0x2000;
 
-    static readonly EnumerationOptions _all = new() { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
-
-    /// <summary>Every file below a folder, in no order; a link is none.</summary>
-    public static IEnumerable<string> FilesBelow(string folder) => Directory.EnumerateFiles(folder, "*", _all);
-
     /// <summary>The bytes below a folder. A server removes files while they are counted; the sum is then of what remained.</summary>
     public static BranchUsage Measure(string folder, CancellationToken cancellationToken)
     {
         var (exclusive, total) = (0L, 0L);
-        foreach (var path in FilesBelow(folder))
+        foreach (var (range, isShared) in Below(folder, cancellationToken))
         {
-            cancellationToken.ThrowIfCancellationRequested();
-            try
-            {
-                using var file = FileControl.Open(path);
-                foreach (var extent in Of(file))
-                {
-                    total += extent.Length;
-                    exclusive += extent.IsShared ? 0 : extent.Length;
-                }
-            }
-            catch (IOException)
-            {
-                // It is gone since the folder was read.
-            }
+            total += range.Length;
+            exclusive += isShared ? 0 : range.Length;
         }
 
         return new BranchUsage(exclusive, total);
     }
 
-    /// <summary>A file's extents, in order.</summary>
-    /// <exception cref="IOException">The kernel refused the question.</exception>
-    public static IReadOnlyList<FileExtent> Of(SafeFileHandle file)
+    /// <summary>What each file below a folder has, and whether another file has it too, file by file and in order.</summary>
+    public static IEnumerable<(FileRange Range, bool IsShared)> Below(string folder, CancellationToken cancellationToken)
     {
-        var extents = new List<FileExtent>();
+        var all = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = FileAttributes.ReparsePoint, IgnoreInaccessible = true };
+        foreach (var path in Directory.EnumerateFiles(folder, "*", all))
+        {
+            cancellationToken.ThrowIfCancellationRequested();
+            foreach (var extent in Of(path, Path.GetRelativePath(folder, path)))
+                yield return extent;
+        }
+    }
+
+    static List<(FileRange Range, bool IsShared)> Of(string path, string name)
+    {
+        try
+        {
+            using var file = FileControl.Open(path);
+            return Of(file, name);
+        }
+        catch (IOException)
+        {
+            // It is gone since the folder was read.
+            return [];
+        }
+    }
+
+    static List<(FileRange Range, bool IsShared)> Of(SafeFileHandle file, string name)
+    {
+        var extents = new List<(FileRange Range, bool IsShared)>();
         Span<byte> map = stackalloc byte[HeaderBytes + (ExtentsMax * ExtentBytes)];
         for (long start = 0; ;)
         {
@@ -69,23 +76,15 @@ internal static class FileExtents
             {
                 var extent = map.Slice(HeaderBytes + (i * ExtentBytes), ExtentBytes);
                 var flags = BinaryPrimitives.ReadUInt32LittleEndian(extent[40..]);
-                extents.Add(new FileExtent(
-                    BinaryPrimitives.ReadInt64LittleEndian(extent), BinaryPrimitives.ReadInt64LittleEndian(extent[16..]), (flags & SharedExtent) != 0));
+                var range = new FileRange(name, BinaryPrimitives.ReadInt64LittleEndian(extent), BinaryPrimitives.ReadInt64LittleEndian(extent[16..]));
+                extents.Add((range, (flags & SharedExtent) != 0));
                 if ((flags & LastExtent) != 0)
                     return extents;
-                start = extents[^1].End;
+                start = range.End;
             }
 
             if (mapped == 0)
                 return extents;
         }
     }
-}
-
-/// <summary>A part of a file that lies in one piece.</summary>
-/// <param name="Offset">Bytes from the file's begin.</param>
-/// <param name="IsShared">Another file has it too.</param>
-internal readonly record struct FileExtent(long Offset, long Length, bool IsShared)
-{
-    public long End => Offset + Length;
 }

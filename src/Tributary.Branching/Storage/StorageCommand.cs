@@ -47,20 +47,6 @@ internal static class StorageCommand
         return totals;
     }
 
-    /// <summary>Shares what two volumes hold alike, on a thread of the pool.</summary>
-    /// <exception cref="StorageException">The kernel refused it.</exception>
-    public static async Task<long> ShareAlikeAsync(string volume, string path, string other, string otherPath, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await Task.Run(() => AlikeBlocks.ShareBelow(path, otherPath, cancellationToken), cancellationToken);
-        }
-        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
-        {
-            throw Refused($"share what {volume} and {other} hold alike", exception.Message);
-        }
-    }
-
     public static IReadOnlyList<string> ListFolder(string root, string folder) => Directory.Exists(Path.Combine(root, folder))
         ? [.. Directory.EnumerateDirectories(Path.Combine(root, folder)).Select(path => $"{folder}/{Path.GetFileName(path)}").Order(StringComparer.Ordinal)]
         : [];

@@ -24,6 +24,9 @@ internal sealed class XfsDriver(string root) : FolderDriver(root, reflink: "alwa
         return usage;
     }
 
-    public override Task<long> ShareAlikeAsync(string volume, string other, CancellationToken cancellationToken) =>
-        StorageCommand.ShareAlikeAsync(volume, PathOf(volume), other, PathOf(other), cancellationToken);
+    public override Task<long> ShareAlikeAsync(string volume, string other, CancellationToken cancellationToken) => NiceThread.RunAsync(
+        () => Directory.Exists(PathOf(volume))
+            ? AlikeBlocks.Share(
+                PathOf(volume), PathOf(other), FileExtents.Below(PathOf(volume), cancellationToken).Where(static extent => !extent.IsShared).Select(static extent => extent.Range), cancellationToken)
+            : 0L, cancellationToken);
 }
