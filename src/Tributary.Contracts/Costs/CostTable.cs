@@ -40,7 +40,7 @@ public static class CostTable
         var from = cost.Assumptions;
         return
         [
-            $"database {Bytes(from.DatabaseBytes)}; a branch holds {from.DeltaShare!.Value:P3} of it alone ({Origin(cost.DeltaShareOrigin)}) and is made in {Seconds(from.BranchCreateSeconds!.Value)} ({Origin(cost.BranchCreateOrigin)})",
+            $"database {Bytes(from.DatabaseBytes)}; a branch holds {from.DeltaShare!.Value * 100:0.######} % of it alone ({Origin(cost.DeltaShareOrigin)}) and is made in {Seconds(from.BranchCreateSeconds!.Value)} ({Origin(cost.BranchCreateOrigin)})",
             $"dump and restore at {from.RestoreMbPerSecond:0.#} MB/s; {from.VcpusPerAgent:0.#} vCPU an agent's database, {from.VcpusFollower:0.#} for the follower; a branch runs {from.ActiveShare!.Value:P0} of the time ({Origin(cost.ActiveShareOrigin)}), a restored copy always",
             $"prices (assumed; set them with flags): {from.Currency}{from.PriceStorageGbMonth:0.####} a GB-month of storage, {from.Currency}{from.PriceVcpuHour:0.####} a vCPU-hour",
         ];
