@@ -111,6 +111,7 @@ internal sealed class SpareKeeper(
                 }
 
                 await RenewAsync(cancellationToken);
+                _lastError = null;
                 pause = TimeSpan.FromSeconds(1);
                 await _wanted.WaitAsync(CheckInterval, cancellationToken);
             }
