@@ -48,8 +48,14 @@ public sealed record LaunchSpec(string Name, string DataDirectory, IReadOnlyList
     /// <summary>The name of every server's socket file: libpq looks for it in the folder that is given as host, for port 5432.</summary>
     public const string SocketFile = ".s.PGSQL.5432";
 
+    /// <summary>Where a sandboxed server finds its <see cref="LinkDirectory"/>.</summary>
+    public const string LinkMount = "/main";
+
     /// <summary>Whether the server runs without network, in namespaces of its own. Only a main that must reach production does not.</summary>
     public bool Sandboxed { get; init; } = true;
+
+    /// <summary>A folder that the sandbox sees, read-only, as <see cref="LinkMount"/>: a spare's way to main. Null for none.</summary>
+    public string? LinkDirectory { get; init; }
 
     /// <summary>What it may take of the machine. Null leaves it where Tributary itself is, uncounted and unbounded.</summary>
     public ComputeLimits? Limits { get; init; }

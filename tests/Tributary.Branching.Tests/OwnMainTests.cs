@@ -61,7 +61,7 @@ public sealed class OwnMainTests
         Assert.True((await fixture.ImportAsync("shop.sql")).Succeeded);
         var log = Path.Combine(fixture.Options.StateDirectory, "run", "main", "postgres.log");
 
-        KillSandboxOf(Path.Combine(fixture.Options.StateDirectory, "run", "main", "socket"));
+        KillSandboxOf(Path.Combine(fixture.Options.StateDirectory, "run", "main", "conf"));
         await UntilAsync(() => File.ReadAllText(log).Contains("not properly shut down", StringComparison.Ordinal), () => File.ReadAllText(log));
         await UntilAsync(() => fixture.Manager.Status is { LastError: null }, () => $"{fixture.Manager.Status}");
 
@@ -160,13 +160,13 @@ public sealed class OwnMainTests
         (string[])(await fixture.AskAsync(branch, "app", "SELECT array_agg(datname::text ORDER BY datname::text) FROM pg_database WHERE NOT datistemplate"))!;
 
     // The outer process of main's sandbox is a child of this process and names main's socket among its arguments.
-    static void KillSandboxOf(string socket)
+    static void KillSandboxOf(string configuration)
     {
         foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
         {
             using (process)
             {
-                if (File.ReadAllText($"/proc/{process.Id}/cmdline").Split('\0').Contains(socket))
+                if (File.ReadAllText($"/proc/{process.Id}/cmdline").Split('\0').Contains(configuration))
                     process.Kill();
             }
         }

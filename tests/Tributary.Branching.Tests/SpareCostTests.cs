@@ -61,7 +61,7 @@ public sealed class SpareCostTests : IAsyncLifetime
     Task SpareAsync() => UntilAsync(() => _fixture.Manager.Status.SparesReady > 0, () => $"no spare: {_fixture.Manager.Status}");
 
     // Only a spare has a way to main.
-    IReadOnlyList<string> Spares() => [.. Directory.EnumerateDirectories(Path.Combine(_fixture.Options.StateDirectory, "run")).Where(folder => Directory.Exists(Path.Combine(folder, "socket", "up")))];
+    IReadOnlyList<string> Spares() => [.. Directory.EnumerateDirectories(Path.Combine(_fixture.Options.StateDirectory, "run")).Where(folder => Directory.Exists(Path.Combine(folder, "up")))];
 
     Task SettledAsync(Branch branch) => UntilAsync(
         () => _fixture.Manager.Find(branch.Name.ToString()).Value?.UnsettledBoot is null, () => $"{branch.Name} did not settle");

@@ -28,6 +28,20 @@ public sealed class StrayServerTests
         Assert.False(Runs(other));
     }
 
+    [Fact]
+    public async Task So_is_main_which_has_no_sandbox()
+    {
+        var (run, data) = (TestFolder.New("run"), await InitializeAsync());
+        var launcher = new PostgresLauncher(
+            TestServers.Newest, run, ControlGroups.Open(run, TestFolder.New("cgroup"), NullLogger.Instance), TimeProvider.System, NullLogger.Instance);
+        await using var main = await launcher.LaunchAsync(
+            new LaunchSpec("main", data, ["shared_buffers = 16MB"]) { Sandboxed = false, StartTimeout = TimeSpan.FromSeconds(30) }, Token);
+
+        await StrayServers.EndAsync(run, TimeProvider.System, NullLogger.Instance, Token);
+
+        await main.Exited.WaitAsync(TimeSpan.FromSeconds(30), Token);
+    }
+
     // Until the sandbox is made, the server's own environment is not there yet.
     [Fact]
     public async Task So_is_one_that_is_still_being_started()
@@ -52,12 +66,10 @@ public sealed class StrayServerTests
     // Answers the number of its first process, whose parent is the machine's first one.
     static async Task<int> StartAsync(string run)
     {
-        var data = TestFolder.New("data");
-        PostgresUser.Own(data);
-        await ChildAsync(TestServers.Newest.Program("initdb"), ["-D", data, "-A", "trust", "-U", "postgres", "--no-sync"]);
+        var data = await InitializeAsync();
         var folder = new ComputeFolder(Path.Combine(run, "b1"));
         await folder.WriteAsync(["shared_buffers = 16MB"], Token);
-        var arguments = Sandbox.Arguments(TestServers.Newest, data, folder, StrayServers.OwnerOf(run)).Where(word => word != "--die-with-parent");
+        var arguments = Sandbox.Arguments(TestServers.Newest, new LaunchSpec("b1", data, []) { StartTimeout = TimeSpan.FromSeconds(30) }, folder, StrayServers.OwnerOf(run)).Where(word => word != "--die-with-parent");
         await ChildAsync("/bin/sh", ["-c", "\"$@\" >/dev/null 2>&1 </dev/null &", "sh", Sandbox.Program, .. arguments]);
         var state = Path.Combine(data, "postmaster.pid");
         var started = Stopwatch.StartNew();
@@ -68,7 +80,15 @@ public sealed class StrayServerTests
         }
 
         return Directory.EnumerateDirectories("/proc").Select(path => int.TryParse(Path.GetFileName(path), out var id) ? id : 0)
-            .Single(id => id > 0 && MountsOf(id).Contains(folder.SocketDirectory, StringComparison.Ordinal) && ParentIsNoPostgres(id));
+            .Single(id => id > 0 && MountsOf(id).Contains(folder.OpeningDirectory, StringComparison.Ordinal) && ParentIsNoPostgres(id));
+    }
+
+    static async Task<string> InitializeAsync()
+    {
+        var data = TestFolder.New("data");
+        PostgresUser.Own(data);
+        await ChildAsync(TestServers.Newest.Program("initdb"), ["-D", data, "-A", "trust", "-U", "postgres", "--no-sync"]);
+        return data;
     }
 
     static async Task ChildAsync(string program, IReadOnlyList<string> arguments) =>

@@ -8,6 +8,11 @@ namespace Tributary.Branching.Compute;
 /// </summary>
 internal sealed class ComputeFolder(string path)
 {
+    /// <summary>After a socket's name, the name of the file that says which process has it.</summary>
+    const string LockSuffix = ".lock";
+
+    const string PidFile = "postmaster.pid";
+
     const int LinesShown = 5;
 
     const int LinesSearched = 40;
@@ -30,7 +35,7 @@ internal sealed class ComputeFolder(string path)
     [
         "hba_file={conf}/pg_hba.conf",
         "ident_file={conf}/pg_ident.conf",
-        "external_pid_file={socket}/postmaster.pid",
+        "external_pid_file={socket}/" + PidFile,
         "unix_socket_directories={socket}",
         "unix_socket_permissions=0700",
         "unix_socket_group=",
@@ -40,7 +45,7 @@ internal sealed class ComputeFolder(string path)
         "shared_preload_libraries=",
         "max_logical_replication_workers=0",
         "huge_pages=off",
-        "dynamic_shared_memory_type=posix",
+        "dynamic_shared_memory_type={shared memory}",
         "logging_collector=off",
         "log_destination=stderr",
         "ssl=off",
@@ -66,7 +71,11 @@ internal sealed class ComputeFolder(string path)
     /// <summary>The server's: <c>main</c>, or a branch's volume without its folder.</summary>
     public string Name => Path.GetFileName(path);
 
+    /// <summary>Where Tributary finds the server's socket. No sandbox sees this folder.</summary>
     public string SocketDirectory => Path.Combine(path, "socket");
+
+    /// <summary>Where a sandboxed server opens its socket; gone once it has.</summary>
+    public string OpeningDirectory => Path.Combine(path, "opening");
 
     public string ConfigurationDirectory => Path.Combine(path, "conf");
 
@@ -85,27 +94,63 @@ internal sealed class ComputeFolder(string path)
         if (System.Text.Encoding.UTF8.GetByteCount(Path.Combine(SocketDirectory, LaunchSpec.SocketFile)) > SocketPathBytesMax)
             throw new ChildProcessException($"The path {SocketDirectory} is too long for a Unix socket; choose a shorter state folder.");
         // The log tells what clients did, so nobody else on the machine may enter any of it.
-        foreach (var folder in new[] { path, SocketDirectory, ConfigurationDirectory })
+        if (Directory.Exists(OpeningDirectory))
+            Directory.Delete(OpeningDirectory, recursive: true);
+        foreach (var folder in new[] { path, SocketDirectory, OpeningDirectory, ConfigurationDirectory })
             Directory.CreateDirectory(folder, OwnerOnly);
         File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile));
-        File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile + ".lock"));
+        File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile + LockSuffix));
         await WriteSettingsAsync(settings, cancellationToken);
         await File.WriteAllTextAsync(HbaFile, "local all all trust\nlocal replication all trust\n", cancellationToken);
         await File.WriteAllTextAsync(IdentFile, "", cancellationToken);
-        PostgresUser.Own(path, SocketDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
+        PostgresUser.Own(path, SocketDirectory, OpeningDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
     }
 
     /// <summary>Writes the settings alone, also below a server that runs.</summary>
     public Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) =>
         File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
 
+    /// <summary>
+    /// Takes the socket of a sandboxed server that is ready to where its sandbox does not reach, and removes the folder that it was opened in.
+    /// Whoever is superuser in the branch could else put a symbolic link to another server's socket in its place, and Tributary, which connects
+    /// as a superuser, would follow it out of the sandbox; and what is written into the folder would be on the host's disk. A folder that is
+    /// removed takes no file any more, also where it is mounted (<c>vfs_create</c> in fs/namei.c of Linux), and a socket is reached by any name
+    /// that leads to it. The server touches and removes its own name for it without looking at the outcome.
+    /// </summary>
+    /// <exception cref="ChildProcessException">There is another thing in its place: something in the data has run before the first client.</exception>
+    public void TakeSocket()
+    {
+        var taken = Path.Combine(SocketDirectory, LaunchSpec.SocketFile);
+        try
+        {
+            // A rename follows no link at its end.
+            File.Move(Path.Combine(OpeningDirectory, LaunchSpec.SocketFile), taken, overwrite: true);
+            foreach (var other in new[] { LaunchSpec.SocketFile + LockSuffix, PidFile })
+                File.Delete(Path.Combine(OpeningDirectory, other));
+            // Not with what is in it: a folder that changes meanwhile could lead the removal elsewhere.
+            Directory.Delete(OpeningDirectory);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new ChildProcessException($"The socket of {Name} cannot be taken out of its sandbox: {exception.Message}");
+        }
+
+        if (File.ResolveLinkTarget(taken, returnFinalTarget: false) is not null)
+            throw new ChildProcessException($"The server of {Name} has put a symbolic link in the place of its socket. Reset or delete the branch.");
+    }
+
     /// <summary>The arguments that make postgres read this configuration and hold it to what is locked.</summary>
     public IEnumerable<string> Arguments(bool sandboxed)
     {
         var conf = sandboxed ? Sandbox.ConfigurationDirectory : ConfigurationDirectory;
         var socket = sandboxed ? Sandbox.SocketDirectory : SocketDirectory;
-        return Locked.Prepend("config_file={conf}/postgresql.conf")
-            .SelectMany(setting => new[] { "-c", setting.Replace("{conf}", conf, StringComparison.Ordinal).Replace("{socket}", socket, StringComparison.Ordinal) });
+        // In a sandbox shared memory has no files, which would be a place to write to; outside it has, which the server removes after a crash.
+        var memory = sandboxed ? "sysv" : "posix";
+        return Locked.Prepend("config_file={conf}/postgresql.conf").SelectMany(setting => new[]
+        {
+            "-c",
+            setting.Replace("{conf}", conf, StringComparison.Ordinal).Replace("{socket}", socket, StringComparison.Ordinal).Replace("{shared memory}", memory, StringComparison.Ordinal),
+        });
     }
 
     public void Delete()

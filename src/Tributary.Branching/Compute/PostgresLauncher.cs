@@ -4,7 +4,8 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Compute;
 
 /// <summary>
-/// Starts servers: writes the folder outside the pool, starts postgres in the sandbox (or, for main, beside it), waits until it is ready.
+/// Starts servers: writes the folder outside the pool, starts postgres in the sandbox (or, for main, beside it), waits until it is ready, and
+/// takes its socket out of the sandbox.
 /// </summary>
 /// <param name="runDirectory">Holds one folder a server.</param>
 internal sealed class PostgresLauncher(
@@ -41,6 +42,8 @@ internal sealed class PostgresLauncher(
         try
         {
             await WaitUntilReadyAsync(spec, folder, running, cancellationToken);
+            if (spec.Sandboxed)
+                folder.TakeSocket();
             if (!groups.BoundsProcesses && spec.Limits?.ProcessesMax is { } most && !await running.TryBoundProcessesAsync(most, cancellationToken))
                 Log.ProcessesUnbounded(logger, spec.Name);
             return running;
@@ -57,10 +60,11 @@ internal sealed class PostgresLauncher(
     ChildProcessSpec Child(LaunchSpec spec, ComputeFolder folder, ControlGroup? group)
     {
         var child = spec.Sandboxed
-            ? new ChildProcessSpec(Sandbox.Program, Sandbox.Arguments(installation, spec.DataDirectory, folder, _owner))
+            ? new ChildProcessSpec(Sandbox.Program, Sandbox.Arguments(installation, spec, folder, _owner)) { ParentDeathSignal = "KILL" }
             : new ChildProcessSpec(installation.Program("postgres"), ["-D", spec.DataDirectory, .. folder.Arguments(sandboxed: false)])
             {
                 ParentDeathSignal = "QUIT",
+                Environment = new Dictionary<string, string> { [StrayServers.OwnerVariable] = _owner },
             };
         return child with { AsPostgresUser = true, LogFile = folder.LogFile, ControlGroupFiles = group?.ProcessFiles ?? [] };
     }

@@ -4,9 +4,11 @@ namespace Tributary.Branching.Compute;
 
 /// <summary>
 /// The container of a branch's Postgres, made by bubblewrap: user, process, IPC, network, mount, cgroup and host-name namespaces of its own.
-/// Inside there are the data directory, the configuration (read-only), the folder of the socket, and the read-only files that the server
-/// itself loads: its programs, the shared libraries, time zones and locales. There is no shell, no other program, no network interface
-/// but loopback, and no file of the host, so that not even a superuser's <c>COPY … FROM PROGRAM</c> reaches production or a sibling.
+/// Inside there are the data directory, the configuration (read-only), the folder that the server opens its socket in, and the read-only files
+/// that the server itself loads: its programs, the shared libraries, time zones and locales. There is no shell, no other program, no network
+/// interface but loopback, and no file of the host, so that not even a superuser's <c>COPY … FROM PROGRAM</c> reaches production or a sibling.
+/// Nothing but the data directory takes a file once the server is open (<see cref="ComputeFolder.TakeSocket"/>): a file elsewhere would count
+/// towards no quota, and could be a library of whoever wrote it.
 /// Source: https://manpages.debian.org/bookworm/bubblewrap/bwrap.1.en.html
 /// </summary>
 internal static class Sandbox
@@ -18,12 +20,6 @@ internal static class Sandbox
     public const string SocketDirectory = "/socket";
 
     public const string Program = "bwrap";
-
-    /// <summary>Files in memory under /tmp: the server puts none there, so this only bounds what a superuser can take.</summary>
-    const string TemporaryBytesMax = "16777216";
-
-    /// <summary>Shared memory for parallel queries, 256 MiB: enough for a parallel hash join of a few workers at the default work_mem.</summary>
-    const string SharedMemoryBytesMax = "268435456";
 
     /// <summary>
     /// Read-only folders of the host that the server loads from; those that do not exist are left out. The last ones are the modules of
@@ -38,12 +34,13 @@ internal static class Sandbox
 
     /// <summary>The arguments of bwrap that run <paramref name="installation"/>'s server on a data directory.</summary>
     /// <param name="owner">By which it is found when it outlives its Tributary.</param>
-    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, string dataDirectory, ComputeFolder folder, string owner) =>
+    public static IReadOnlyList<string> Arguments(PostgresInstallation installation, LaunchSpec spec, ComputeFolder folder, string owner) =>
     [
         "--as-pid-1", .. Machine(installation), "--setenv", StrayServers.OwnerVariable, owner,
-        "--bind", dataDirectory, DataDirectory,
+        "--bind", spec.DataDirectory, DataDirectory,
         "--ro-bind", folder.ConfigurationDirectory, ConfigurationDirectory,
-        "--bind", folder.SocketDirectory, SocketDirectory,
+        "--bind", folder.OpeningDirectory, SocketDirectory,
+        .. spec.LinkDirectory is { } link ? ["--ro-bind", link, LaunchSpec.LinkMount] : Array.Empty<string>(),
         "--remount-ro", "/",
         "--chdir", DataDirectory,
         "--", installation.Program("postgres"), "-D", DataDirectory, .. folder.Arguments(sandboxed: true),
@@ -62,8 +59,7 @@ internal static class Sandbox
         arguments.AddRange(
         [
             "--symlink", "usr/lib", "/lib", "--symlink", "usr/lib64", "/lib64",
-            "--proc", "/proc", "--dev", "/dev",
-            "--size", TemporaryBytesMax, "--tmpfs", "/tmp", "--size", SharedMemoryBytesMax, "--tmpfs", "/dev/shm",
+            "--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev", "--dir", "/tmp",
         ]);
         // After /tmp, since an installation may lie below it.
         foreach (var readOnly in InstallationFolders(installation))

@@ -5,7 +5,7 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Seeding;
 
 /// <summary>
-/// The only way from a spare's sandbox to main: a socket of ours in the spare's own socket folder, whose bytes are carried to main's socket.
+/// The only way from a spare's sandbox to main: a socket of ours in a folder of its own, whose bytes are carried to main's socket.
 /// Closing it before the promoted spare is given away leaves no way at all, since the sandbox has no network and sees no other socket.
 /// </summary>
 /// <param name="folder">Where the spare finds it: a folder that its sandbox sees.</param>
@@ -19,6 +19,8 @@ internal sealed class MainLink(string folder, string target) : IAsyncDisposable
     readonly CancellationTokenSource _end = new();
     readonly ConcurrentDictionary<Task, bool> _relays = [];
     Task _accepting = Task.CompletedTask;
+
+    public string Folder => folder;
 
     /// <exception cref="SocketException">The socket cannot be made.</exception>
     public void Listen()

@@ -8,7 +8,7 @@ namespace Tributary.Branching.Seeding;
 /// <list type="number">
 /// <item>Clone main, which is a crash image of it at that moment.</item>
 /// <item>Strip what it knows of main's own following: slots, settings.</item>
-/// <item>Open the link to main in its socket folder.</item>
+/// <item>Open the link to main.</item>
 /// <item>Start it in the sandbox; it is ready when it has replayed up to the moment of the clone.</item>
 /// </list>
 /// </summary>
@@ -18,7 +18,7 @@ internal sealed class SpareMaker(
     BranchingOptions options, SourceFacts facts, IMain main, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory, string mainSocket,
     Func<IReadOnlyList<string>> settings, ComputeLimits limits, TimeProvider time)
 {
-    /// <summary>Below the folder of the server's own socket, which its sandbox sees as /socket.</summary>
+    /// <summary>Beside the folder of the server's own socket.</summary>
     const string LinkFolder = "up";
 
     /// <summary>A spare that has replayed no more than a segment of log beyond what another one would has hardly more pages for itself: 16 MiB.</summary>
@@ -44,7 +44,7 @@ internal sealed class SpareMaker(
             DataDirectory.Strip(storage.PathOf(volume), asStandby: true);
 
             // Step 3: open the link.
-            link = new MainLink(Path.Combine(OpenFolder(Path.Combine(runDirectory, folder), "socket"), LinkFolder), mainSocket);
+            link = new MainLink(Path.Combine(OpenFolder(Path.Combine(runDirectory, folder)), LinkFolder), mainSocket);
             link.Listen();
 
             // Step 4: start it.
@@ -52,6 +52,7 @@ internal sealed class SpareMaker(
             running = await launcher.LaunchAsync(new LaunchSpec(folder, storage.PathOf(volume), [.. own, .. StandbySettings()])
             {
                 StartTimeout = options.SpareStartTimeout,
+                LinkDirectory = link.Folder,
                 Limits = limits,
             }, cancellationToken);
             var defuser = new Defuser(options, facts);
@@ -90,7 +91,7 @@ internal sealed class SpareMaker(
 
     IEnumerable<string> StandbySettings() =>
     [
-        $"primary_conninfo = 'host=/socket/{LinkFolder} port=5432 user={facts.Superuser.Replace("'", "''", StringComparison.Ordinal)} application_name=spare'",
+        $"primary_conninfo = 'host={LaunchSpec.LinkMount} port=5432 user={facts.Superuser.Replace("'", "''", StringComparison.Ordinal)} application_name=spare'",
         "hot_standby = on",
         PoolFlush.NoFsync,
         // Main answers within a moment when it is there at all.
@@ -101,16 +102,10 @@ internal sealed class SpareMaker(
         "max_standby_archive_delay = -1",
     ];
 
-    static string OpenFolder(params ReadOnlySpan<string> parts)
+    static string OpenFolder(string path)
     {
-        var path = "";
-        foreach (var part in parts)
-        {
-            path = Path.Combine(path, part);
-            Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            PostgresUser.Own(path);
-        }
-
+        Directory.CreateDirectory(path, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        PostgresUser.Own(path);
         return path;
     }
 }

@@ -40,6 +40,9 @@ static class Machine
         IEnumerable<string> Below(int id, string text) => [text, .. children[id].SelectMany(child => Below(child.Id, child.Stat!.Value.Text))];
     }
 
+    /// <summary>Those of a tree that are Postgres by now, and not about to become it.</summary>
+    public static IReadOnlyList<string> Servers(IReadOnlyList<string> tree) => [.. tree.Where(static process => process.Split(' ')[1].StartsWith("postgres", StringComparison.Ordinal))];
+
     /// <summary>Those of a tree that still run.</summary>
     public static IReadOnlyList<string> StillRunning(IReadOnlyList<string> tree) =>
         [.. tree.Where(process => Stat(int.Parse(process.Split(' ')[0], CultureInfo.InvariantCulture))?.Text == process)];
