@@ -138,7 +138,7 @@ internal sealed class BranchMaker(
                 main.Cuts.Finish(spare, storage.PathOf(spare.Volume), () => Settle(branch.Id, number));
             return ready;
         }
-        catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+        catch (Exception exception) when (IsExpected(exception))
         {
             return BranchError.OfStorage(exception);
         }
@@ -239,11 +239,25 @@ internal sealed class BranchMaker(
             await computes.RemoveAsync(number);
         if (spare is not null)
             await main.Cuts.DiscardAsync(spare);
-        await storage.DeleteAsync(Branch.VolumeOf(number), CancellationToken.None);
-        await storage.DeleteAsync(Branch.BirthOf(number), CancellationToken.None);
+        try
+        {
+            await storage.DeleteAsync(Branch.VolumeOf(number), CancellationToken.None);
+            await storage.DeleteAsync(Branch.BirthOf(number), CancellationToken.None);
+        }
+        catch (Exception exception) when (IsExpected(exception))
+        {
+            Log.RemovalFailed(logger, branch.Name.ToString(), exception);
+            // Its name is free, and the removal is tried again. What a reset has left is removed by the next start.
+            if (branch.State == BranchState.Creating)
+                registry.Change(branch.Id, static current => current with { State = BranchState.Deleting });
+            return;
+        }
+
         if (branch.State == BranchState.Creating)
             registry.Remove(branch.Id);
     }
+
+    static bool IsExpected(Exception exception) => exception is StorageException or ChildProcessException or IOException or UnauthorizedAccessException;
 
     string Describe(Branch branch) => branch.SeedId.Length > 0 ? $"seed {branch.SeedId}"
         : branch.ParentId is { } parent ? $"branch {registry.ById(parent)?.Name.ToString() ?? "(deleted)"}"

@@ -46,7 +46,7 @@ public sealed class BranchManager : IAsyncDisposable
         _registry = new BranchRegistry(options, catalog, () => pool.Space().Free, time);
         _main = MainComposition.Compose(
             options, facts, feed, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
-        _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, () => pool.Space().Free, time, logger);
+        _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, _registry.IsCurrent, () => pool.Space().Free, time, logger);
         _maker = new BranchMaker(_registry, catalog, pool.Driver, _computes, _main, time, logger);
         _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, () => pool.Space().Free, time, logger);
         _quota = new BranchQuota(options, _registry, pool.Driver, _computes, time, logger);
@@ -132,7 +132,7 @@ public sealed class BranchManager : IAsyncDisposable
     public Task<BranchResult<Branch>> DeleteAsync(BranchName name, bool purge, CancellationToken cancellationToken) => _remover.DeleteAsync(name, purge, cancellationToken);
 
     /// <summary>Brings back the branch of this name that was deleted last, under another name when one is given.</summary>
-    public BranchResult<Branch> Restore(BranchName name, BranchName? newName) => _remover.Restore(name, newName);
+    public Task<BranchResult<Branch>> RestoreAsync(BranchName name, BranchName? newName) => _remover.RestoreAsync(name, newName);
 
     /// <summary>Restores a dump into a main that follows nothing, and makes a seed of it.</summary>
     /// <param name="onProgress">Called now and then while it goes on.</param>

@@ -48,6 +48,9 @@ internal sealed class BranchRegistry
             return _branches.GetValueOrDefault(id);
     }
 
+    /// <summary>Whether clients can use the branch, and it has not been reset since it was looked up.</summary>
+    public bool IsCurrent(Branch branch) => ById(branch.Id) is { State: BranchState.Ready } now && now.Number == branch.Number;
+
     /// <summary>Whether a branch began as this volume.</summary>
     /// <param name="except">A branch that does not count.</param>
     public bool IsBirth(string volume, long? except = null)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Compute;
 using Tributary.Postgres.Programs;
@@ -11,7 +12,8 @@ namespace Tributary.Branching;
 /// <item>Stop its server, in order when it may come back.</item>
 /// <item>After the grace period, or at once when it is not kept: remove its volumes, then its row.</item>
 /// </list>
-/// A crash leaves a row in state Deleting or Deleted; the next start goes on from there.
+/// A crash leaves a row in state Deleting or Deleted; the next start goes on from there. So does a volume that cannot be removed, which is tried
+/// again now and then and keeps nothing else from going on.
 /// </summary>
 internal sealed class BranchRemover(
     BranchingOptions options, BranchRegistry registry, BranchMaker maker, IStorageDriver storage, BranchComputes computes, Func<long> freeBytes,
@@ -19,6 +21,12 @@ internal sealed class BranchRemover(
 {
     /// <summary>How often ends of lives and of grace periods are looked for; they are exact to this.</summary>
     static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>How often a removal that has failed is tried again: what keeps a volume is a person's to end, and each try is a line in the log.</summary>
+    static readonly TimeSpan RetryInterval = TimeSpan.FromMinutes(1);
+
+    readonly ConcurrentDictionary<long, Lazy<Task>> _removals = new();
+    long _lastRetry = time.GetTimestamp();
 
     /// <param name="purge">It cannot be restored, and its space is free at once.</param>
     public async Task<BranchResult<Branch>> DeleteAsync(BranchName name, bool purge, CancellationToken cancellationToken)
@@ -45,9 +53,9 @@ internal sealed class BranchRemover(
             else
                 await FinishAsync(branch);
         }
-        catch (StorageException exception)
+        catch (Exception exception) when (IsObstacle(exception))
         {
-            return new BranchError(BranchErrorKind.StorageFailed, $"{exception.Message} The branch is marked for deletion; the next start of Tributary finishes it.");
+            return new BranchError(BranchErrorKind.StorageFailed, $"{exception.Message} The branch is marked for deletion, which is tried again every minute.");
         }
 
         Log.BranchDeleted(logger, name.ToString());
@@ -56,7 +64,7 @@ internal sealed class BranchRemover(
 
     /// <summary>Brings back the branch of this name that was deleted last.</summary>
     /// <param name="newName">When the name has been taken meanwhile; null for the one that it had.</param>
-    public BranchResult<Branch> Restore(BranchName name, BranchName? newName)
+    public async Task<BranchResult<Branch>> RestoreAsync(BranchName name, BranchName? newName)
     {
         var deleted = registry.In(BranchState.Deleted).Where(branch => branch.Name == name).MaxBy(branch => branch.DeletedAt);
         if (deleted is null)
@@ -66,6 +74,8 @@ internal sealed class BranchRemover(
                 : "Deleted branches are not kept, since branching.restore-grace is 0.");
         }
 
+        // Its server may be ending still; a second one must not begin before.
+        await computes.EndAsync(deleted.Number);
         var restored = registry.Change(deleted.Id, current => current.State != BranchState.Deleted
             ? new BranchError(BranchErrorKind.NotFound, $"The deleted branch {name} has just been removed.")
             : current with
@@ -89,10 +99,11 @@ internal sealed class BranchRemover(
             {
                 await ExpireAsync(cancellationToken);
                 await RemoveOldAsync();
+                await RetryAsync();
             }
-            catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+            catch (Exception exception) when (IsObstacle(exception))
             {
-                Log.RemovalFailed(logger, exception);
+                Log.RemovalsFailed(logger, exception);
             }
         }
     }
@@ -108,7 +119,7 @@ internal sealed class BranchRemover(
                 Log.BranchLost(logger, branch.Name.ToString());
             else
                 continue;
-            await FinishAsync(branch);
+            await TryFinishAsync(branch);
         }
 
         await SettleAsync(cancellationToken);
@@ -151,13 +162,53 @@ internal sealed class BranchRemover(
                 ? current with { State = BranchState.Deleting }
                 : new BranchError(BranchErrorKind.NotFound, $"The branch {branch.Name} has been restored."));
             if (marked.Value is { } old)
-                await FinishAsync(old);
+                await TryFinishAsync(old);
         }
     }
 
+    async Task RetryAsync()
+    {
+        if (time.GetElapsedTime(_lastRetry) < RetryInterval)
+            return;
+        _lastRetry = time.GetTimestamp();
+        foreach (var branch in registry.In(BranchState.Deleting))
+            await TryFinishAsync(branch);
+    }
+
+    // One volume that cannot be removed keeps no other from it, nor the whole of Tributary from its start.
+    async Task TryFinishAsync(Branch branch)
+    {
+        try
+        {
+            await FinishAsync(branch);
+        }
+        catch (Exception exception) when (IsObstacle(exception))
+        {
+            Log.RemovalFailed(logger, branch.Name.ToString(), exception);
+            registry.Change(branch.Id, static current => current with { State = BranchState.Deleting });
+        }
+    }
+
+    // Whoever deletes it and whoever tries again are one.
     async Task FinishAsync(Branch branch)
+    {
+        var removal = _removals.GetOrAdd(branch.Id, _ => new Lazy<Task>(() => RemoveAsync(branch)));
+        try
+        {
+            await removal.Value;
+        }
+        finally
+        {
+            _removals.TryRemove(KeyValuePair.Create(branch.Id, removal));
+        }
+    }
+
+    async Task RemoveAsync(Branch branch)
     {
         await maker.RemoveVolumesAsync(branch, keepBirth: false);
         registry.Remove(branch.Id);
     }
+
+    static bool IsObstacle(Exception exception) =>
+        exception is StorageException or ChildProcessException or IOException or UnauthorizedAccessException or Microsoft.Data.Sqlite.SqliteException;
 }

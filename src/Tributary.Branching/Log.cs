@@ -103,8 +103,11 @@ internal static partial class Log
     [LoggerMessage(2025, LogLevel.Error, "Branch {Branch} was made within moments of the end of the machine, which lost a part of it; it is removed.")]
     public static partial void BranchLost(ILogger logger, string branch);
 
-    [LoggerMessage(2026, LogLevel.Error, "A branch whose time has come could not be removed; the next round tries again.")]
-    public static partial void RemovalFailed(ILogger logger, Exception exception);
+    [LoggerMessage(2026, LogLevel.Error, "The branch {Branch} could not be removed; it is tried again every minute.")]
+    public static partial void RemovalFailed(ILogger logger, string branch, Exception exception);
+
+    [LoggerMessage(2099, LogLevel.Error, "Branches whose time has come could not all be removed; the next round tries again.")]
+    public static partial void RemovalsFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(2027, LogLevel.Warning, "Branch {Branch} has {Bytes} bytes of its own, more than branching.branch-bytes-max, and is stopped.")]
     public static partial void BranchOverQuota(ILogger logger, string branch, long bytes);

@@ -166,13 +166,34 @@ public sealed class BranchLifeTests(KeepingFixture keeping) : IClassFixture<Keep
         Assert.Contains("tributary branch restore regretted", fixture.Manager.Find("regretted").Error?.Message, StringComparison.Ordinal);
         Assert.Contains(fixture.Manager.ListDeleted(), deleted => deleted.Id == branch.Id);
         await fixture.CreateAsync("regretted");
-        var taken = fixture.Manager.Restore(branch.Name, newName: null);
-        var restored = fixture.Manager.Restore(branch.Name, BranchName.Parse("regained"));
+        var taken = await fixture.Manager.RestoreAsync(branch.Name, newName: null);
+        var restored = await fixture.Manager.RestoreAsync(branch.Name, BranchName.Parse("regained"));
 
         Assert.Equal(BranchErrorKind.AlreadyExists, taken.Error?.Kind);
         Assert.True(restored.Succeeded, restored.Error?.Message);
         await using var after = await fixture.ConnectAsync(restored.Value);
         Assert.Equal(5, await ScalarAsync(ConnectionString(after), "SELECT x FROM mine"));
+    }
+
+    // Two servers on the same data would ruin it; each in its sandbox, they would not see each other.
+    [Fact]
+    public async Task A_branch_that_is_restored_while_its_server_is_ending_gets_no_second_one()
+    {
+        var branch = await fixture.CreateAsync("wavering");
+        Task<BranchResult<Branch>> deletion;
+        await using (var lease = await fixture.ConnectAsync(branch))
+        {
+            await ExecuteAsync(ConnectionString(lease), "CREATE TABLE mine AS SELECT x, repeat('x', 500) AS filler FROM generate_series(1, 100000) AS x");
+            deletion = fixture.Manager.DeleteAsync(branch.Name, purge: false, Token);
+        }
+
+        var restored = await fixture.Manager.RestoreAsync(branch.Name, newName: null);
+        var runsStill = File.Exists(Path.Combine(fixture.Options.StateDirectory, "pool", Branch.VolumeOf(branch.Number), "postmaster.pid"));
+        await using var after = await fixture.ConnectAsync(restored.Value!);
+        await deletion;
+
+        Assert.False(runsStill);
+        Assert.Equal(100000L, await ScalarAsync(ConnectionString(after), "SELECT count(*) FROM mine"));
     }
 
     [Fact]

@@ -45,7 +45,7 @@ public sealed class CatalogRepairTests : IAsyncLifetime
         Assert.True((await next.Manager.ResetAsync(BranchName.Parse("fork"), ResetTarget.Birth, Token)).Succeeded);
         Assert.Equal("parent", await OwnerOfAsync(next, "fork"));
         Assert.True((await next.CreateAsync("fresh")).Id > highest);
-        Assert.True(next.Manager.Restore(BranchName.Parse("gone"), newName: null).Succeeded);
+        Assert.True((await next.Manager.RestoreAsync(BranchName.Parse("gone"), newName: null)).Succeeded);
         Assert.Equal("gone", await OwnerOfAsync(next, "gone"));
     }
 

@@ -80,8 +80,9 @@ internal sealed class BranchCompute : IAsyncDisposable
     }
 
     /// <summary>Makes the server run and counts a lease on it; null when the branch has been removed meanwhile.</summary>
+    /// <param name="isCurrent">Asked when nobody can start or stop the server.</param>
     /// <exception cref="ChildProcessException">It did not start.</exception>
-    public async Task<(string SocketPath, TimeSpan? WakeTime)?> AcquireAsync(CancellationToken cancellationToken)
+    public async Task<(string SocketPath, TimeSpan? WakeTime)?> AcquireAsync(Func<bool> isCurrent, CancellationToken cancellationToken)
     {
         var asked = _time.GetTimestamp();
         // One that is being started ahead is waited for as well.
@@ -89,7 +90,7 @@ internal sealed class BranchCompute : IAsyncDisposable
         await _lock.WaitAsync(cancellationToken);
         try
         {
-            if (_removed)
+            if (_removed || !isCurrent())
                 return null;
             // What was decided about the branch since it was started ahead holds for its first client.
             if (IsAhead && _server.Alive is not null && !_server.RunsWith(_spec))
@@ -142,13 +143,13 @@ internal sealed class BranchCompute : IAsyncDisposable
 
     /// <summary>Clones the branch's data, with every commit that the branch has acknowledged. Nobody starts or stops the server meanwhile.</summary>
     /// <returns>Why it cannot be cloned now; null when it was.</returns>
-    public async Task<BranchError?> ForkAsync(IStorageDriver storage, string copy, CancellationToken cancellationToken)
+    public async Task<BranchError?> ForkAsync(Func<bool> isCurrent, IStorageDriver storage, string copy, CancellationToken cancellationToken)
     {
         await _lock.WaitAsync(cancellationToken);
         try
         {
-            if (_removed)
-                return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted.");
+            if (_removed || !isCurrent())
+                return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted or reset.");
             var running = _server.Alive;
             if (running is not null && await BranchCommand.RunAsync(BranchCommand.Flush, running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
                 return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
@@ -287,7 +288,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             Log.BranchRestarted(_logger, Name, Crashes);
             return true;
         }
-        catch (ChildProcessException exception)
+        catch (Exception exception) when (exception is ChildProcessException or IOException or UnauthorizedAccessException)
         {
             Log.BranchStartFailed(_logger, Name, exception);
             return false;

@@ -5,9 +5,10 @@ using Tributary.Postgres.Programs;
 namespace Tributary.Branching.Compute;
 
 /// <summary>The computes of all branches: at most <see cref="BranchingOptions.RunningMax"/> run, and those that idle are put to sleep.</summary>
+/// <param name="isCurrent">Whether clients can use the branch, and it has this volume still.</param>
 internal sealed class BranchComputes(
     BranchingOptions options, SourceFacts facts, IStorageDriver storage, IPostgresLauncher launcher, string runDirectory,
-    Func<long> freeBytes, TimeProvider time, ILogger logger) : IAsyncDisposable
+    Func<Branch, bool> isCurrent, Func<long> freeBytes, TimeProvider time, ILogger logger) : IAsyncDisposable
 {
     /// <summary>How often idle branches are looked for; the idle time is exact to this.</summary>
     static readonly TimeSpan ReapInterval = TimeSpan.FromSeconds(1);
@@ -36,11 +37,12 @@ internal sealed class BranchComputes(
             return new BranchError(BranchErrorKind.LimitReached, $"{options.RunningMax} branches run at once and all are in use; disconnect from one, or raise branching.running-max.");
         try
         {
-            return await compute.AcquireAsync(cancellationToken) is var (socketPath, wakeTime)
+            // Whoever deletes or resets a branch says so before he ends its server, so that none is started for one that was found before.
+            return await compute.AcquireAsync(() => isCurrent(branch), cancellationToken) is var (socketPath, wakeTime)
                 ? new ComputeLease(compute.Release) { SocketPath = socketPath, WakeTime = wakeTime }
-                : new BranchError(BranchErrorKind.NotFound, $"The branch {branch.Name} has just been deleted.");
+                : new BranchError(BranchErrorKind.NotFound, $"The branch {branch.Name} has just been deleted or reset.");
         }
-        catch (ChildProcessException exception)
+        catch (Exception exception) when (exception is ChildProcessException or IOException or UnauthorizedAccessException)
         {
             Log.BranchStartFailed(logger, branch.Name.ToString(), exception);
             return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {branch.Name} could not be started. {exception.Message}");
@@ -62,7 +64,7 @@ internal sealed class BranchComputes(
 
     /// <summary>Clones the branch's data to the named volume, with every commit that it has acknowledged; answers why it cannot be cloned now, or null.</summary>
     public Task<BranchError?> ForkAsync(Branch branch, string copy, CancellationToken cancellationToken) =>
-        _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null)).ForkAsync(storage, copy, cancellationToken);
+        _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null)).ForkAsync(() => isCurrent(branch), storage, copy, cancellationToken);
 
     /// <summary>Another name or other settings, from the branch's next start on.</summary>
     public void Update(Branch branch)
@@ -75,11 +77,16 @@ internal sealed class BranchComputes(
     public Task StopAsync(Branch branch, CancellationToken cancellationToken) =>
         _computes.TryGetValue(branch.Number, out var compute) ? compute.StopAsync(cancellationToken) : Task.CompletedTask;
 
-    /// <summary>Ends the branch's server in order; no lease on it is given any more.</summary>
+    /// <summary>
+    /// Ends the branch's server in order; no lease on it is given any more. It is known until it has ended: another one beside it would be two servers
+    /// on the same data.
+    /// </summary>
     public async Task EndAsync(long number)
     {
-        if (_computes.TryRemove(number, out var compute))
-            await compute.DisposeAsync();
+        if (!_computes.TryGetValue(number, out var compute))
+            return;
+        await compute.DisposeAsync();
+        _computes.TryRemove(KeyValuePair.Create(number, compute));
     }
 
     /// <summary>Ends the branch's server at once and removes its folder outside the pool.</summary>

@@ -75,14 +75,10 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         if (!Directory.Exists(PathOf(volume)))
             return;
         // Space is kept back for this by the file system itself (its global reserve), so that a full pool takes deletions.
-        if (new DriveInfo(root).AvailableFreeSpace >= FreeBytesShort)
-        {
-            await CallAsync($"delete {volume}", BtrfsSubvolume.DeleteAsync(PathOf(volume), cancellationToken));
-            return;
-        }
-
-        await BtrfsAsync($"delete {volume}", ["subvolume", "delete", "--commit-after", PathOf(volume)], cancellationToken);
-        await WaitForSpaceAsync(cancellationToken);
+        var isShort = new DriveInfo(root).AvailableFreeSpace < FreeBytesShort;
+        await CallAsync($"delete {volume}", BtrfsSubvolume.DeleteAsync(PathOf(volume), cancellationToken));
+        if (isShort)
+            await WaitForSpaceAsync(cancellationToken);
     }
 
     public IReadOnlyList<string> List(string folder) => StorageCommand.ListFolder(root, folder);
@@ -109,6 +105,7 @@ internal sealed class BtrfsDriver(string root) : IStorageDriver
         limit.CancelAfter(SpaceTimeout);
         try
         {
+            await BtrfsAsync($"commit the deletion of volumes in {root}", ["filesystem", "sync", root], limit.Token);
             await BtrfsAsync($"wait for the space of deleted volumes in {root}", ["subvolume", "sync", root], limit.Token);
             await BtrfsAsync($"commit the deletion of volumes in {root}", ["filesystem", "sync", root], limit.Token);
         }

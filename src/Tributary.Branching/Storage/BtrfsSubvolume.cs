@@ -37,16 +37,74 @@ internal static class BtrfsSubvolume
     /// <exception cref="IOException">The kernel refused it; the message says why.</exception>
     public static Task FreezeAsync(string path, CancellationToken cancellationToken) => CallAsync(() =>
     {
-        var flags = new byte[sizeof(ulong)];
-        Call(path, GetFlagsRequest, flags);
-        BinaryPrimitives.WriteUInt64LittleEndian(flags, BinaryPrimitives.ReadUInt64LittleEndian(flags) | ReadOnly);
-        Call(path, SetFlagsRequest, flags);
+        if (!TryGetFlags(path, out var flags))
+            throw new IOException($"{path} is no subvolume.");
+        SetFlags(path, flags | ReadOnly);
     }, cancellationToken);
 
-    /// <summary>Takes it out of its folder. The kernel frees its blocks later.</summary>
+    /// <summary>Takes it out of its folder, with those that were made in it. The kernel frees its blocks later.</summary>
     /// <exception cref="IOException">The kernel refused it; the message says why.</exception>
-    public static Task DeleteAsync(string path, CancellationToken cancellationToken) =>
-        CallAsync(() => Call(Path.GetDirectoryName(path)!, DestroyRequest, Argument(path, DestroyNameOffset)), cancellationToken);
+    public static Task DeleteAsync(string path, CancellationToken cancellationToken) => CallAsync(() =>
+    {
+        try
+        {
+            Destroy(path);
+        }
+        catch (IOException)
+        {
+            // Whoever owns a folder may make subvolumes in it, and the kernel does not delete what has one.
+            if (DestroyThoseIn(path) == 0)
+                throw;
+            Destroy(path);
+        }
+    }, cancellationToken);
+
+    static void Destroy(string path) => Call(Path.GetDirectoryName(path)!, DestroyRequest, Argument(path, DestroyNameOffset));
+
+    // The innermost first. Whatever the names are, only the kernel says what is a subvolume, and no link is followed.
+    static int DestroyThoseIn(string path)
+    {
+        var destroyed = 0;
+        foreach (var folder in new DirectoryInfo(path).EnumerateDirectories().Where(static folder => folder.LinkTarget is null).ToList())
+        {
+            var isSubvolume = TryGetFlags(folder.FullName, out var flags);
+            // In one that refuses writes nothing is deleted either.
+            if (isSubvolume && (flags & ReadOnly) != 0)
+                SetFlags(folder.FullName, flags & ~ReadOnly);
+            destroyed += DestroyThoseIn(folder.FullName);
+            if (!isSubvolume)
+                continue;
+            Destroy(folder.FullName);
+            destroyed++;
+        }
+
+        return destroyed;
+    }
+
+    static bool TryGetFlags(string path, out ulong flags)
+    {
+        var answer = new byte[sizeof(ulong)];
+        try
+        {
+            Call(path, GetFlagsRequest, answer);
+        }
+        catch (IOException)
+        {
+            // It is a plain folder.
+            flags = 0;
+            return false;
+        }
+
+        flags = BinaryPrimitives.ReadUInt64LittleEndian(answer);
+        return true;
+    }
+
+    static void SetFlags(string path, ulong flags)
+    {
+        var argument = new byte[sizeof(ulong)];
+        BinaryPrimitives.WriteUInt64LittleEndian(argument, flags);
+        Call(path, SetFlagsRequest, argument);
+    }
 
     static byte[] Argument(string path, int nameOffset)
     {

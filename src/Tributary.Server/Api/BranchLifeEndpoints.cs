@@ -15,7 +15,7 @@ sealed class BranchLifeEndpoints(ServerView view)
         routes.MapPost("/v1/branches/{name}/reset", (string name, BranchResetRequest request, CancellationToken cancellationToken) =>
             OnAsync(name, (manager, branch) => manager.ResetAsync(
                 branch, request.To == BranchResetTarget.Birth ? ResetTarget.Birth : ResetTarget.Parent, cancellationToken)));
-        routes.MapPost("/v1/branches/{name}/restore", (string name, BranchRestoreRequest request) => Restore(name, request.Name));
+        routes.MapPost("/v1/branches/{name}/restore", (string name, BranchRestoreRequest request) => RestoreAsync(name, request.Name));
         routes.MapDelete("/v1/branches/{name}", (string name, bool? purge, CancellationToken cancellationToken) =>
             OnAsync(name, (manager, branch) => manager.DeleteAsync(branch, purge ?? false, cancellationToken)));
     }
@@ -47,7 +47,7 @@ sealed class BranchLifeEndpoints(ServerView view)
         return Show(changed, branching);
     }
 
-    IResult Restore(string name, string? newName)
+    async Task<IResult> RestoreAsync(string name, string? newName)
     {
         if (!BranchName.TryParse(name, out var deleted, out var error))
             return Problems.Result(Problems.Of(new BranchError(BranchErrorKind.InvalidName, error)));
@@ -59,7 +59,7 @@ sealed class BranchLifeEndpoints(ServerView view)
             other = parsed;
         }
 
-        return view.Branching is { } branching ? Show(branching.Manager.Restore(deleted, other), branching) : Problems.Result(Problems.BranchingOff);
+        return view.Branching is { } branching ? Show(await branching.Manager.RestoreAsync(deleted, other), branching) : Problems.Result(Problems.BranchingOff);
     }
 
     IResult Show(BranchResult<Branch> result, BranchingPart branching) => result.Succeeded
