@@ -19,6 +19,9 @@ internal sealed partial class BtrfsBooks
 
     const int MarkBytesMax = 64;
 
+    /// <summary>No extent is longer: the kernel allocates at most 256 MiB at once (btrfs_prealloc_file_range). A longer one is part of a file's name.</summary>
+    const long ExtentBytesMax = 1L << 30;
+
     /// <summary>Never changes, but for the mark; forgotten when the volume is deleted.</summary>
     readonly ConcurrentDictionary<string, VolumeOrigin> _origins = new();
 
@@ -41,7 +44,7 @@ internal sealed partial class BtrfsBooks
         foreach (var line in found.StandardOutput.Split('\n'))
         {
             if (ReadExtent(line) is not var (range, generation))
-                marker = line.Split(' ') is ["transid", "marker", "was", var last] ? long.Parse(last, CultureInfo.InvariantCulture) : marker;
+                marker = line.Split(' ') is ["transid", "marker", "was", var last] && TryParse(last, out var end) ? end : marker;
             else if (range.File.StartsWith("pg_wal/", StringComparison.Ordinal))
                 log += range.Length;
             else if (generation <= origin.MarkGeneration)
@@ -58,10 +61,14 @@ internal sealed partial class BtrfsBooks
     }
 
     // inode 259 file offset 16384 len 24576 disk start 1171406848 offset 0 gen 58 flags NONE base/5/2619
+    // A name stands there as it is, line breaks among it, and whoever is superuser in a branch names its files.
     static (FileRange Range, long Generation)? ReadExtent(string line) =>
         line.Split(' ', 17) is ["inode", _, "file", "offset", var offset, "len", var length, "disk", "start", _, "offset", _, "gen", var generation, "flags", _, var file]
-            ? (new FileRange(file, long.Parse(offset, CultureInfo.InvariantCulture), long.Parse(length, CultureInfo.InvariantCulture)), long.Parse(generation, CultureInfo.InvariantCulture))
+        && TryParse(offset, out var start) && TryParse(length, out var bytes) && bytes <= ExtentBytesMax && TryParse(generation, out var written)
+            ? (new FileRange(file, start, bytes), written)
             : null;
+
+    static bool TryParse(string number, out long value) => long.TryParse(number, NumberStyles.None, CultureInfo.InvariantCulture, out value);
 
     /// <summary>Records that of what the volume had up to a generation only so many bytes are its own.</summary>
     /// <param name="bytes">Without the log, which is counted anew each time.</param>

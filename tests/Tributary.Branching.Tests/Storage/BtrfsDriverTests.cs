@@ -196,4 +196,20 @@ public sealed class BtrfsDriverTests : StorageDriverContract
         Assert.Contains($" {usage["branches/b1"].ExclusiveBytes} ", shown.StandardOutput, StringComparison.Ordinal);
         Assert.Equal(64 * 8192, usage["branches/b1"].ExclusiveBytes);
     }
+
+    // What the file system prints has a name as it is, and whoever is superuser in a branch names its files.
+    [Theory]
+    [InlineData("inode 257 file offset 0 len 9223372036854775807 disk start 1 offset 0 gen 9999999 flags NONE a")]
+    [InlineData("inode 257 file offset -8192 len -9000000 disk start 1 offset 0 gen 9999999 flags NONE a")]
+    [InlineData("transid marker was 99999999999999999999")]
+    public async Task A_name_that_looks_like_a_line_of_the_books_does_not_falsify_them(string line)
+    {
+        await Driver.CreateAsync("main", Token);
+        await Driver.CloneAsync("main", "branches/b1", Token);
+        await WriteAsync("branches/b1", $"a\n{line}\nb", new string('a', 1 << 20));
+
+        var usage = await Driver.MeasureAsync(["branches/b1"], Token);
+
+        Assert.Equal(1 << 20, usage["branches/b1"].ExclusiveBytes);
+    }
 }
