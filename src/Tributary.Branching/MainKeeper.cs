@@ -104,12 +104,13 @@ internal sealed class MainKeeper : IAsyncDisposable
     {
         while (true)
         {
-            await StartMainAsync(cancellationToken);
+            // Step 1: make main once.
+            await UntilDoneAsync(EnsureMadeAsync, cancellationToken);
 
-            // Step 3: make seeds and spares, keep the archive.
+            // What production keeps for main grows also while main does not start, so both are watched from here on.
             using var round = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             var watching = _main.WatchAsync(round.Token);
-            var keeping = OwnedLoops.RunAsync([_main.RunAsync, SeedLoopAsync, _spares.RunAsync, _archive.RunAsync], round.Token);
+            var keeping = KeepAsync(round.Token);
             await Task.WhenAny(watching, keeping);
             await round.CancelAsync();
             try
@@ -126,6 +127,15 @@ internal sealed class MainKeeper : IAsyncDisposable
         }
     }
 
+    async Task KeepAsync(CancellationToken cancellationToken)
+    {
+        // Step 2: start main.
+        await UntilDoneAsync(StartAsync, cancellationToken);
+
+        // Step 3: make seeds and spares, keep the archive.
+        await OwnedLoops.RunAsync([_main.RunAsync, SeedLoopAsync, _spares.RunAsync, _archive.RunAsync], cancellationToken);
+    }
+
     async Task AbandonAsync(string why, CancellationToken cancellationToken)
     {
         Log.MainCopiedAnew(_logger, why);
@@ -139,19 +149,14 @@ internal sealed class MainKeeper : IAsyncDisposable
         _catalog.SetFact(MainFact, Copying);
     }
 
-    async Task StartMainAsync(CancellationToken cancellationToken)
+    async Task UntilDoneAsync(Func<CancellationToken, Task> step, CancellationToken cancellationToken)
     {
         var pause = TimeSpan.FromSeconds(1);
         while (true)
         {
             try
             {
-                // Step 1: make main once.
-                await EnsureMadeAsync(cancellationToken);
-
-                // Step 2: start main.
-                _phase = _options.Following == FollowingMode.None ? BranchingPhase.Starting : BranchingPhase.CatchingUp;
-                await _main.StartAsync(cancellationToken);
+                await step(cancellationToken);
                 return;
             }
             catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or BranchingException or IOException)
@@ -184,6 +189,12 @@ internal sealed class MainKeeper : IAsyncDisposable
         await _main.MakeAsync(state == Copying, () => _catalog.SetFact(MainFact, Copying), percent => _percent = percent, cancellationToken);
         _percent = null;
         _catalog.SetFact(MainFact, Following);
+    }
+
+    Task StartAsync(CancellationToken cancellationToken)
+    {
+        _phase = _options.Following == FollowingMode.None ? BranchingPhase.Starting : BranchingPhase.CatchingUp;
+        return _main.StartAsync(cancellationToken);
     }
 
     async Task SeedLoopAsync(CancellationToken cancellationToken)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Npgsql;
 using Tributary.Postgres;
 
@@ -8,7 +9,8 @@ namespace Tributary.Branching;
 /// question lies before the insert position, also one that was committed asynchronously and is not flushed yet
 /// (https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-BACKUP).
 /// </summary>
-internal sealed class SourcePosition(BranchingOptions options, TimeProvider time) : IAsyncDisposable
+/// <param name="systemIdentifier">Production's: a position of another cluster, to which a name may lead after a failover, means nothing here.</param>
+internal sealed class SourcePosition(BranchingOptions options, string systemIdentifier, TimeProvider time) : IAsyncDisposable
 {
     const int ConnectTimeoutSeconds = 5;
 
@@ -18,8 +20,7 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
 
     /// <summary>Answers the position, and a moment at which production was not beyond it.</summary>
     /// <exception cref="BranchingException">Production does not answer.</exception>
-    public Task<MomentOfSource> InsertedAsync(CancellationToken cancellationToken) =>
-        AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END)::text", cancellationToken);
+    public Task<MomentOfSource> InsertedAsync(CancellationToken cancellationToken) => AskAsync("pg_current_wal_insert_lsn()", cancellationToken);
 
     /// <summary>
     /// Answers the position of a mark that it writes into production's log: a stream that has passed the mark holds all that was acknowledged before
@@ -31,8 +32,7 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
     {
         try
         {
-            return await AskAsync(
-                "SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_logical_emit_message(true, 'tributary.now', '') END)::text", cancellationToken);
+            return await AskAsync("pg_logical_emit_message(true, 'tributary.now', '')", cancellationToken);
         }
         catch (BranchingException exception) when (exception.InnerException is PostgresException { SqlState: PostgresErrorCodes.InsufficientPrivilege })
         {
@@ -42,8 +42,7 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
 
     /// <summary>Answers what production has flushed, which is all that it sends.</summary>
     /// <exception cref="BranchingException">Production does not answer.</exception>
-    public Task<MomentOfSource> FlushedAsync(CancellationToken cancellationToken) =>
-        AskAsync("SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END)::text", cancellationToken);
+    public Task<MomentOfSource> FlushedAsync(CancellationToken cancellationToken) => AskAsync("pg_current_wal_flush_lsn()", cancellationToken);
 
     public async ValueTask DisposeAsync()
     {
@@ -51,14 +50,29 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
         _lock.Dispose();
     }
 
-    async Task<MomentOfSource> AskAsync(string sql, CancellationToken cancellationToken)
+    /// <param name="position">Asks a primary; a standby answers what it has replayed, and knows its timeline only at its next restart point.</param>
+    async Task<MomentOfSource> AskAsync(string position, CancellationToken cancellationToken)
     {
         await _lock.WaitAsync(cancellationToken);
         try
         {
             var asked = time.GetUtcNow();
-            await using var command = _source.CreateCommand(sql);
-            return new MomentOfSource(Lsn.Parse((string)(await command.ExecuteScalarAsync(cancellationToken))!), asked);
+            await using var command = _source.CreateCommand(
+                $"""
+                SELECT (CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE {position} END)::text,
+                       (SELECT system_identifier::text FROM pg_control_system()),
+                       CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) END
+                """);
+            await using var row = await command.ExecuteReaderAsync(cancellationToken);
+            await row.ReadAsync(cancellationToken);
+            if (row.GetString(1) is var found && found != systemIdentifier)
+                throw new BranchingException(new BranchError(
+                    BranchErrorKind.SourceUnsuitable, $"{options.Production} is another cluster now (system identifier {found}) than the one that main follows ({systemIdentifier}). Let the name lead to that one again, or follow this one in another state folder."));
+            return new MomentOfSource(Lsn.Parse(row.GetString(0)), asked)
+            {
+                // The first eight digits of a segment's name (https://www.postgresql.org/docs/current/wal-internals.html).
+                Timeline = await row.IsDBNullAsync(2, cancellationToken) ? null : int.Parse(row.GetString(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture),
+            };
         }
         catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
         {
@@ -75,4 +89,8 @@ internal sealed class SourcePosition(BranchingOptions options, TimeProvider time
 }
 
 /// <param name="At">Production was at <paramref name="Lsn"/> or before it.</param>
-internal sealed record MomentOfSource(Lsn Lsn, DateTimeOffset At);
+internal sealed record MomentOfSource(Lsn Lsn, DateTimeOffset At)
+{
+    /// <summary>Production's; null when it is a standby itself.</summary>
+    public int? Timeline { get; init; }
+}

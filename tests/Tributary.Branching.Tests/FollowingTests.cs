@@ -56,6 +56,10 @@ public sealed class FollowingTests : IAsyncLifetime
         await PromoteAsync();
         await ExecuteAsync(Bank, "INSERT INTO told VALUES (3)");
 
+        // Main is beyond production's position, on a timeline that has ended.
+        var present = await PresentAsync("present");
+        await using (var now = await _fixture.ConnectAsync(present))
+            Assert.Equal("1,3", await ScalarAsync(ConnectionString(now), "SELECT string_agg(DISTINCT x::text, ',') FROM told"));
         await FollowsAsync("SELECT string_agg(DISTINCT x::text, ',') FROM told", "1,3");
         await using var lease = await _fixture.ConnectAsync(kept);
         Assert.Equal(2, await ScalarAsync(ConnectionString(lease), "SELECT max(x) FROM told"));
@@ -74,6 +78,46 @@ public sealed class FollowingTests : IAsyncLifetime
         await SignalAsync("CONT", receiver);
 
         await FollowsAsync("SELECT count(*) FROM big", 200000L);
+    }
+
+    [Fact]
+    public async Task The_limit_holds_also_for_a_main_that_does_not_start()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_fixture.Options.StateDirectory, "pool", "main", "PG_VERSION"), "99\n", Token);
+        await _fixture.StopManagerAsync();
+        await ExecuteAsync(Bank, "CREATE TABLE big AS SELECT i, repeat('x', 500) AS text FROM generate_series(1, 200000) i");
+
+        await _fixture.StartManagerAsync(_fixture.Options);
+
+        await UntilAsync(() => _fixture.Manager.Status.LastError?.Contains("branching.slot-bytes-max", StringComparison.Ordinal) == true, () => $"{_fixture.Manager.Status}");
+        await FollowsAsync("SELECT count(*) FROM big", 200000L);
+    }
+
+    [Fact]
+    public async Task A_production_that_does_not_answer_and_one_that_is_another_cluster_are_told()
+    {
+        await using var other = new SourcePosition(_fixture.Options, "1", TimeProvider.System);
+        var told = await Assert.ThrowsAsync<BranchingException>(() => other.InsertedAsync(Token));
+        Assert.Contains("is another cluster now", told.Error.Message, StringComparison.Ordinal);
+
+        await _fixture.Production.StopAsync("INT", Token);
+        await UntilAsync(() => _fixture.Manager.Status.LastError?.Contains("does not answer", StringComparison.Ordinal) == true, () => $"{_fixture.Manager.Status}");
+        await _fixture.Production.StartAsync(Token);
+        await UntilAsync(() => _fixture.Manager.Status.LastError is null, () => $"{_fixture.Manager.Status}");
+    }
+
+    // Asks until main has found its way to production.
+    async Task<Branch> PresentAsync(string name)
+    {
+        var started = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            var made = await _fixture.Manager.CreateAsync(new BranchRequest(BranchName.Parse(name), BranchOrigin.Now), Token);
+            if (made.Value is { } branch)
+                return branch;
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < Patience, $"{made.Error?.Message} after {Patience}");
+            await Task.Delay(TimeSpan.FromMilliseconds(300), TimeProvider.System, Token);
+        }
     }
 
     string Bank => _fixture.Production.ConnectionString("bank");

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Npgsql;
 
@@ -10,6 +11,7 @@ namespace Tributary.Branching.Following;
 /// <item>A slot that production has given up, or that makes production keep more log than the limit, is not waited for.</item>
 /// <item>While main receives nothing although production answers, look at what main's own log says about it.</item>
 /// </list>
+/// The slot is looked at also while main does not run: production keeps log for it all the same.
 /// </summary>
 /// <param name="isReceiving">Whether main receives production's log.</param>
 /// <param name="lastLines">The end of main's own log.</param>
@@ -30,25 +32,50 @@ internal sealed class FollowWatch(
         "has already been removed", "is not in this server's history", "is behind recovery timeline", "forked off current database system timeline",
     ];
 
+    /// <summary>What a server writes first, and what its receiver writes when it is connected: what was said before does not hold any more.</summary>
+    static readonly string[] Fresh = ["starting PostgreSQL", "started streaming WAL"];
+
+    volatile string? _problem;
+
+    /// <summary>What keeps production's log from main, while it may still mend; null when nothing does.</summary>
+    public string? Problem => _problem;
+
     /// <summary>Watches until main must be copied anew, and answers why.</summary>
     public async Task<string> RunAsync(CancellationToken cancellationToken)
     {
+        _problem = null;
         var lastReceived = time.GetTimestamp();
         while (true)
         {
             await Task.Delay(Interval, time, cancellationToken);
+            if (await IsReceivingAsync(cancellationToken))
+                lastReceived = time.GetTimestamp();
+            var silence = time.GetElapsedTime(lastReceived);
             try
             {
-                if (await isReceiving(cancellationToken))
-                    lastReceived = time.GetTimestamp();
-                var silent = time.GetElapsedTime(lastReceived) > SilenceMax;
-                if (await LookAsync(silent, cancellationToken) is { } why)
+                if (await LookAsync(silence > SilenceMax, cancellationToken) is { } why)
                     return why;
+                _problem = silence > SilenceMax ? string.Create(CultureInfo.InvariantCulture, $"main has received nothing from production for {silence.TotalSeconds:0} s{LastWords()}") : null;
             }
-            catch (NpgsqlException)
+            catch (NpgsqlException exception)
             {
-                // Production or main does not answer: main waits for the one, and its follower starts the other.
+                // Main waits for it.
+                var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
+                _problem = $"production {options.Production} does not answer: {reason}. Main goes on once it does; branches of the newest seed need no production";
             }
+        }
+    }
+
+    async Task<bool> IsReceivingAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await isReceiving(cancellationToken);
+        }
+        catch (NpgsqlException)
+        {
+            // Main does not run; its follower starts it.
+            return false;
         }
     }
 
@@ -68,8 +95,15 @@ internal sealed class FollowWatch(
             return look.Over;
 
         // Step 3: main's own words.
-        return silent && lastLines().LastOrDefault(line => Final.Any(words => line.Contains(words, StringComparison.Ordinal))) is { } line
-            ? $"main cannot go on: {line[(line.LastIndexOf("  ", StringComparison.Ordinal) + 1)..].Trim()}"
+        return silent && SinceFresh().FirstOrDefault(line => Final.Any(words => line.Contains(words, StringComparison.Ordinal))) is { } line
+            ? $"main cannot go on: {Said(line)}"
             : null;
     }
+
+    string LastWords() => SinceFresh().FirstOrDefault(static line => line.Contains("FATAL:", StringComparison.Ordinal)) is { } line ? $": {Said(line)}" : "";
+
+    // The newest first.
+    IEnumerable<string> SinceFresh() => lastLines().Reverse().TakeWhile(static line => !Fresh.Any(words => line.Contains(words, StringComparison.Ordinal)));
+
+    static string Said(string line) => line[(line.LastIndexOf("  ", StringComparison.Ordinal) + 1)..].Trim();
 }

@@ -56,7 +56,7 @@ internal sealed class LogicalFollower : IMain
         (_installation, _options, _facts, _server, _feed, _time, _logger) = (installation, options, facts, server, feed, time, logger);
         _slot = new ProductionSlot(options);
         _database = new LogicalDatabase(options, server, logger);
-        _source = new SourcePosition(options, time);
+        _source = new SourcePosition(options, facts.SystemIdentifier, time);
     }
 
     public string? Problem => _problem ?? _feed.Status.LastError;
@@ -83,7 +83,6 @@ internal sealed class LogicalFollower : IMain
 
     public async Task StartAsync(CancellationToken cancellationToken)
     {
-        _gap = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         await StartServerAsync(cancellationToken);
         Log.MainFollows(_logger, _options.Production.ToString());
     }
@@ -94,6 +93,7 @@ internal sealed class LogicalFollower : IMain
     public async Task<string> WatchAsync(CancellationToken cancellationToken)
     {
         // Step 3: what production has not kept.
+        _gap = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
         while (true)
         {
             if (await Task.WhenAny(_gap.Task, Task.Delay(WatchInterval, _time, cancellationToken)) == _gap.Task)

@@ -168,8 +168,8 @@ internal sealed class MainServer(
 
     async Task DropAsync()
     {
-        if (_dataSource is { } source)
-            await source.DisposeAsync();
+        // Not disposed of: whoever asks it something at this moment gets the error of a server that is gone, and nothing that means a mistake.
+        _dataSource?.Clear();
         _dataSource = null;
         if (_running is { } running)
             await running.DisposeAsync();

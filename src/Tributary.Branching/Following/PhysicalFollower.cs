@@ -35,10 +35,10 @@ internal sealed class PhysicalFollower : IMain
         (_options, _facts, _storage, _backup, _server, _time, _logger) = (options, facts, storage, backup, server, time, logger);
         _slot = new ProductionSlot(options);
         _watch = new FollowWatch(options, _slot, IsReceivingAsync, server.LastLogLines, time, logger);
-        _source = new SourcePosition(options, time);
+        _source = new SourcePosition(options, facts.SystemIdentifier, time);
     }
 
-    public string? Problem => null;
+    public string? Problem => _watch.Problem;
 
     public async Task MakeAsync(bool isRepeated, Action onBegin, Action<double> onPercent, CancellationToken cancellationToken)
     {
@@ -98,7 +98,21 @@ internal sealed class PhysicalFollower : IMain
 
     public Task StopAsync() => _server.StopAsync();
 
-    public Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken) => _source.InsertedAsync(cancellationToken);
+    // A position says nothing across a failover: what main has of the old timeline beyond the fork is not production's. A main that has come
+    // onto the new one had nothing beyond the fork, nor has any seed or spare of it.
+    public async Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken)
+    {
+        var moment = await _source.InsertedAsync(cancellationToken);
+        var timeline = moment.Timeline;
+        if (timeline is not null && !await _time.HoldsAsync(async token => await TimelineAsync(token) == timeline, PositionPollInterval, _options.NowTimeout, cancellationToken))
+        {
+            throw new BranchingException(new BranchError(
+                BranchErrorKind.NotReady,
+                $"Main does not receive timeline {timeline}, on which production is, within {_options.NowTimeout.TotalSeconds:0} s; `tributary status` shows why. A branch of the newest seed needs no production: tributary branch create --from-seed"));
+        }
+
+        return moment;
+    }
 
     public Task<MomentOfSource> FlushedAsync(CancellationToken cancellationToken) => _source.FlushedAsync(cancellationToken);
 
@@ -106,6 +120,13 @@ internal sealed class PhysicalFollower : IMain
     {
         await _server.DisposeAsync();
         await _source.DisposeAsync();
+    }
+
+    /// <summary>The timeline that main receives; null while it receives none.</summary>
+    async Task<int?> TimelineAsync(CancellationToken cancellationToken)
+    {
+        await using var command = _server.Source.CreateCommand("SELECT received_tli FROM pg_stat_wal_receiver");
+        return await command.ExecuteScalarAsync(cancellationToken) as int?;
     }
 
     /// <summary>Whether main receives production's log now.</summary>
