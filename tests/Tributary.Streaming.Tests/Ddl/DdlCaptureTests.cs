@@ -29,6 +29,41 @@ public sealed class DdlCaptureTests
         await stream.AssertEqualAsync();
     }
 
+    // A migration that stays open shall hold up the stream that begins, and nobody else.
+    [Fact]
+    public async Task A_stream_that_waits_for_a_transaction_lets_others_change_the_schema()
+    {
+        await using var stream = await StreamHarness.CreateAsync("CREATE TABLE item (id int PRIMARY KEY)");
+        await using var writer = await BeginAsync(stream, "INSERT INTO item VALUES (1)");
+        stream.Start();
+        await StreamHarness.UntilAsync(async () => (long)(await StreamHarness.ScalarAsync(stream.Source, "SELECT count(*) FROM pg_event_trigger"))! > 0);
+        await using var migration = await BeginAsync(stream, "CREATE TABLE slow (id int PRIMARY KEY)");
+        await EndAsync(writer);
+        await StreamHarness.UntilAsync(async () => await StreamHarness.ScalarAsync(
+            stream.Source, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'tributary.ddl_setting'::regclass)") is true);
+
+        await stream.SourceAsync("SET statement_timeout = '5s'; CREATE TABLE quick (id int PRIMARY KEY)");
+        await EndAsync(migration);
+
+        await stream.CatchUpAsync();
+        await stream.AssertEqualAsync();
+    }
+
+    static async Task<NpgsqlConnection> BeginAsync(StreamHarness stream, string sql)
+    {
+        var connection = new NpgsqlConnection(stream.Source);
+        await connection.OpenAsync(TestContext.Current.CancellationToken);
+        await using var command = new NpgsqlCommand($"BEGIN; {sql}", connection);
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        return connection;
+    }
+
+    static async Task EndAsync(NpgsqlConnection connection)
+    {
+        await using var command = new NpgsqlCommand("COMMIT", connection);
+        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+    }
+
     [Fact]
     public async Task A_message_without_the_secret_changes_nothing()
     {

@@ -1,5 +1,7 @@
 -- Each command that has been described holds this lock until its transaction ends, so none is between its change and what it remembers.
 SET LOCAL client_min_messages = warning;
+-- Every later command waits behind this one, so it does not wait for long.
+SET LOCAL lock_timeout = '500ms';
 LOCK TABLE tributary.ddl_setting IN ACCESS EXCLUSIVE MODE;
 
 -- What there is, as it is now.

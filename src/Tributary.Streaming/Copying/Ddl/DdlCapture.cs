@@ -17,6 +17,9 @@ internal static class DdlCapture
     // command itself. It may read for hours, and the slot would not wait for it either.
     static readonly TimeSpan ReadersWait = TimeSpan.FromSeconds(5);
 
+    /// <summary>Between two tries to get the lock (6-remember.sql), each of which holds up who changes the schema for half a second at most.</summary>
+    static readonly TimeSpan RememberPause = TimeSpan.FromSeconds(2);
+
     static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(20);
 
     /// <summary>
@@ -43,12 +46,25 @@ internal static class DdlCapture
         await AwaitOlderAsync(source, time, cancellationToken);
 
         // Step 3.
-        await using (var transaction = await BeginAsync(source, cancellationToken))
+        while (!await TryRememberAsync(source, cancellationToken))
+            await Task.Delay(RememberPause, time, cancellationToken);
+        return true;
+    }
+
+    // Whoever waits for the lock lets every later command on the schema wait behind him, however long the transaction lasts that holds it.
+    static async Task<bool> TryRememberAsync(NpgsqlConnection source, CancellationToken cancellationToken)
+    {
+        await using var transaction = await BeginAsync(source, cancellationToken);
+        try
         {
             await ExecuteAsync(source, Read("6-remember"), cancellationToken);
-            await transaction.CommitAsync(cancellationToken);
+        }
+        catch (PostgresException exception) when (exception.SqlState is PostgresErrorCodes.LockNotAvailable or PostgresErrorCodes.DeadlockDetected)
+        {
+            return false;
         }
 
+        await transaction.CommitAsync(cancellationToken);
         return true;
     }
 
@@ -60,12 +76,13 @@ internal static class DdlCapture
         return transaction;
     }
 
+    // Each transaction that has a number has a smaller one than who takes the next; a snapshot's end is only behind the last one that has ended.
     // A transaction without a number of its own is known by its virtual one (https://www.postgresql.org/docs/current/view-pg-locks.html).
     static async Task AwaitOlderAsync(NpgsqlConnection source, TimeProvider time, CancellationToken cancellationToken)
     {
         const string Running =
             """
-            SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text,
+            SELECT pg_catalog.pg_current_xact_id()::text,
                 ARRAY(SELECT l.virtualxid FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
                     WHERE l.locktype = 'virtualxid' AND l.granted AND a.datname = pg_catalog.current_database() AND l.pid <> pg_catalog.pg_backend_pid())
             """;
