@@ -154,8 +154,11 @@ public sealed record BranchingOptions
     /// </summary>
     public long BranchLogBytesMax { get; init; } = 8L << 20;
 
-    /// <summary>The role that a branch's connection string names: it may do everything inside the branch. Default <c>branch_owner</c>.</summary>
+    /// <summary>The role that a branch's connection string names. Default <c>branch_owner</c>.</summary>
     public string OwnerRole { get; init; } = "branch_owner";
+
+    /// <summary>What that role may do inside the branch. Default: everything, which the sandbox is made for.</summary>
+    public OwnerRights OwnerRights { get; init; } = OwnerRights.Superuser;
 
     /// <summary>The database that a branch's connection string names.</summary>
     public string Database => Following == FollowingMode.None ? OwnDatabase : Production.Database;

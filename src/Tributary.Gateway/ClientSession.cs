@@ -126,7 +126,7 @@ sealed class ClientSession(long id, ClientConnection client, GatewayServices gat
         try
         {
             // Step 5: wake the branch.
-            var (upstream, wakeError) = await WakeAsync(route.Branch, opening.Token);
+            var (upstream, wakeError) = await WakeAsync(route.Branch, route.User, opening.Token);
             if (upstream is null)
                 return wakeError;
 
@@ -171,14 +171,14 @@ sealed class ClientSession(long id, ClientConnection client, GatewayServices gat
     }
 
     /// <summary>Wakes the branch, but not for a client that has gone meanwhile.</summary>
-    async Task<(Upstream? Upstream, ErrorResponse? Error)> WakeAsync(string branch, CancellationToken cancellationToken)
+    async Task<(Upstream? Upstream, ErrorResponse? Error)> WakeAsync(string branch, string user, CancellationToken cancellationToken)
     {
         using var watch = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var wake = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var watching = CancelOnDepartureAsync(wake, watch.Token);
         try
         {
-            var result = await gateway.Resolver.ConnectAsync(branch, wake.Token);
+            var result = await gateway.Resolver.ConnectAsync(branch, user, wake.Token);
             if (result.Upstream is not null)
                 return (result.Upstream, null);
             gateway.Counters.WakeFailed();

@@ -1,5 +1,4 @@
 using Npgsql;
-using Tributary.Postgres;
 
 namespace Tributary.Branching.Seeding;
 
@@ -9,6 +8,8 @@ namespace Tributary.Branching.Seeding;
 /// </summary>
 internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
 {
+    readonly OwnerRole _owner = new(options, facts);
+
     /// <summary>A connection of the superuser over the socket that trusts it.</summary>
     public Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken) => SuperuserCommand.OpenAsync(
         $"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary", cancellationToken);
@@ -48,20 +49,14 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
     /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        var owner = SqlQuoting.Identifier(options.OwnerRole);
         await connection.ExecuteAsync(
-            $"""
+            """
             SET synchronous_commit = on;
             UPDATE pg_catalog.pg_authid SET rolpassword = NULL WHERE rolpassword IS NOT NULL;
             -- A subscription would take changes from its publisher, and drop production's slot there when it is dropped here.
             UPDATE pg_catalog.pg_subscription SET subenabled = false, subslotname = NULL, subconninfo = '';
-            DO $tributary$ BEGIN
-                IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {SqlQuoting.Literal(options.OwnerRole)}) THEN
-                    CREATE ROLE {owner};
-                END IF;
-            END $tributary$;
-            ALTER ROLE {owner} LOGIN SUPERUSER;
             """, cancellationToken);
+        await _owner.MakeAsync(connection, cancellationToken);
         await SeedResidue.RemoveAsync(connection, cancellationToken);
     }
 }

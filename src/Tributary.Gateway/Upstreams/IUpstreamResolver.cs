@@ -10,7 +10,8 @@ public interface IUpstreamResolver
     ValueTask<BranchCredential?> FindCredentialAsync(string branch, CancellationToken cancellationToken);
 
     /// <summary>Makes the branch run and holds it awake until the upstream is disposed. Called only after the client has proved its password.</summary>
-    ValueTask<UpstreamResult> ConnectAsync(string branch, CancellationToken cancellationToken);
+    /// <param name="user">Who the client wants to be there.</param>
+    ValueTask<UpstreamResult> ConnectAsync(string branch, string user, CancellationToken cancellationToken);
 }
 
 /// <summary>A running Postgres, or why there is none.</summary>

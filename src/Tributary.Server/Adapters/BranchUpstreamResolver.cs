@@ -11,6 +11,7 @@ sealed class BranchUpstreamResolver(BranchManager branches) : IUpstreamResolver
     // The SQLSTATEs are those that a Postgres of its own would give: https://www.postgresql.org/docs/current/errcodes-appendix.html
     const string CannotConnectNow = "57P03";
     const string InvalidCatalogName = "3D000";
+    const string InvalidAuthorization = "28000";
     const string TooManyConnections = "53300";
     const string DiskFull = "53100";
     const string InternalError = "XX000";
@@ -21,10 +22,12 @@ sealed class BranchUpstreamResolver(BranchManager branches) : IUpstreamResolver
             ? new BranchCredential(found.Name.ToString(), branches.PasswordOf(found), Version(found))
             : null);
 
-    public async ValueTask<UpstreamResult> ConnectAsync(string branch, CancellationToken cancellationToken)
+    public async ValueTask<UpstreamResult> ConnectAsync(string branch, string user, CancellationToken cancellationToken)
     {
         if (!BranchName.TryParse(branch, out var name, out var error))
             return new UpstreamResult(null, InvalidCatalogName, error);
+        if (branches.WhyNot(user) is { } refused)
+            return new UpstreamResult(null, InvalidAuthorization, refused.Message);
         var lease = await branches.ConnectAsync(name, cancellationToken);
         return lease.Succeeded
             ? new UpstreamResult(new LeasedUpstream(lease.Value), null, null)

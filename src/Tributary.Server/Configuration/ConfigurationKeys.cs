@@ -18,7 +18,7 @@ public static class ConfigurationKeys
         ["branching"] =
         [
             "following", "database", "postgres-version", "driver", "pool", "pool-size", "slot", "slot-bytes-max", "seed-interval", "seeds-kept", "spares", "wal-retention", "archive-bytes-max", "idle-timeout", "branches-max", "branches-per-owner-max",
-            "branch-bytes-max", "restore-grace", "deleted-kept-max", "running-max", "starts-at-once-max", "starts-ahead-max", "start-timeout", "shared-buffers", "branch-memory-max", "branch-cpus-max", "branch-processes-max", "branch-log-max", "owner-role",
+            "branch-bytes-max", "restore-grace", "deleted-kept-max", "running-max", "starts-at-once-max", "starts-ahead-max", "start-timeout", "shared-buffers", "branch-memory-max", "branch-cpus-max", "branch-processes-max", "branch-log-max", "owner-role", "owner-rights",
         ],
         ["gateway"] = ["listen", "tls-certificate", "tls-key", "host-suffix", "connections-max"],
         ["api"] = ["socket", "listen"],

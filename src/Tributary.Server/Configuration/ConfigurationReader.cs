@@ -241,6 +241,7 @@ public sealed class ConfigurationReader
             BranchCpusMax = section.Scalar("branch-cpus-max") is { } cpus ? _scalars.Fraction(cpus, 0.01, 1024, 0) : defaults.BranchCpusMax,
             BranchProcessesMax = _scalars.Number(section.Scalar("branch-processes-max"), BranchProcessesLeast, 100_000, defaults.BranchProcessesMax),
             BranchLogBytesMax = _scalars.Bytes(section.Scalar("branch-log-max"), BranchLogBytesLeast, defaults.BranchLogBytesMax),
+            OwnerRights = Enum.Parse<OwnerRights>(_scalars.OneOf(section.Scalar("owner-rights"), ["superuser", "application"], "superuser"), ignoreCase: true),
             OwnerRole = _scalars.Matching(section.Scalar("owner-role"), ScalarText.SlotName(), "a role name; use at most 63 lower-case letters, digits and underscores", defaults.OwnerRole),
         };
     }

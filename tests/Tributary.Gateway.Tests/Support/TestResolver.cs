@@ -37,7 +37,7 @@ sealed class TestResolver : IUpstreamResolver
     public ValueTask<BranchCredential?> FindCredentialAsync(string branch, CancellationToken cancellationToken) =>
         ValueTask.FromResult(Credentials.GetValueOrDefault(branch));
 
-    public ValueTask<UpstreamResult> ConnectAsync(string branch, CancellationToken cancellationToken) => Connect(branch, cancellationToken);
+    public ValueTask<UpstreamResult> ConnectAsync(string branch, string user, CancellationToken cancellationToken) => Connect(branch, cancellationToken);
 
     sealed class TestUpstream(TestResolver resolver, string socketPath) : Upstream
     {

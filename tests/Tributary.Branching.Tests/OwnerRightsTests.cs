@@ -1,0 +1,103 @@
+using Npgsql;
+using static Tributary.Branching.Tests.BranchingFixture;
+
+namespace Tributary.Branching.Tests;
+
+/// <summary>A branch whose owner is no superuser: an application and its migrations have all they need, and nobody becomes one.</summary>
+public sealed class OwnerRightsTests : IAsyncLifetime
+{
+    readonly BranchingFixture _fixture = new()
+    {
+        Adjust = static options => options with { OwnerRights = OwnerRights.Application },
+        Prepare = async production =>
+        {
+            await ExecuteAsync(production.ConnectionString("bank"), Schema);
+            return production.Url("bank");
+        },
+    };
+
+    const string Schema =
+        """
+        CREATE ROLE shop_app LOGIN PASSWORD 'x';
+        CREATE ROLE shop_admin LOGIN SUPERUSER;
+        CREATE ROLE etl LOGIN;
+        GRANT pg_write_server_files, pg_execute_server_program TO etl;
+        GRANT shop_app TO etl;
+        CREATE SCHEMA shop;
+        GRANT USAGE ON SCHEMA shop TO shop_app;
+        CREATE TYPE shop.mood AS ENUM ('ok');
+        CREATE DOMAIN shop.price AS numeric CHECK (VALUE >= 0);
+        CREATE TABLE shop.items (id bigserial PRIMARY KEY, price shop.price, mood shop.mood);
+        CREATE TABLE shop.theirs (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, secret text);
+        ALTER TABLE shop.theirs OWNER TO shop_app;
+        ALTER TABLE shop.theirs ENABLE ROW LEVEL SECURITY;
+        CREATE TABLE shop.parts (id int, at date) PARTITION BY RANGE (at);
+        CREATE TABLE shop.parts_1 PARTITION OF shop.parts DEFAULT;
+        CREATE VIEW shop.cheap AS SELECT * FROM shop.items WHERE price < 10;
+        CREATE MATERIALIZED VIEW shop.sums AS SELECT sum(price) FROM shop.items;
+        CREATE FUNCTION shop.twice(x int) RETURNS int LANGUAGE sql AS 'SELECT x * 2';
+        CREATE FUNCTION shop.whoami() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text';
+        CREATE EXTENSION pg_trgm SCHEMA public;
+        """;
+
+    public ValueTask InitializeAsync() => _fixture.InitializeAsync();
+
+    public ValueTask DisposeAsync() => _fixture.DisposeAsync();
+
+    [Theory]
+    [InlineData(BranchOrigin.Seed)]
+    [InlineData(BranchOrigin.Now)]
+    public async Task An_owner_without_all_rights_migrates_what_superusers_and_applications_own(BranchOrigin origin)
+    {
+        var branch = await _fixture.CreateAsync("migrated", origin);
+        await using var lease = await _fixture.ConnectAsync(branch);
+
+        await ExecuteAsync(ConnectionString(lease), """
+            ALTER TABLE shop.items ADD note text;
+            INSERT INTO shop.items (price, mood) VALUES (5, 'ok');
+            ALTER TABLE shop.theirs ADD note text;
+            INSERT INTO shop.theirs (secret) VALUES ('s');
+            ALTER TYPE shop.mood ADD VALUE 'sad';
+            ALTER DOMAIN shop.price DROP CONSTRAINT price_check;
+            CREATE TABLE shop.parts_2 PARTITION OF shop.parts FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+            CREATE OR REPLACE FUNCTION shop.twice(x int) RETURNS int LANGUAGE sql AS 'SELECT x + x';
+            REFRESH MATERIALIZED VIEW shop.sums;
+            CREATE INDEX ON shop.items USING gin (note gin_trgm_ops);
+            DROP VIEW shop.cheap;
+            UPDATE accounts SET balance = balance + 1;
+            ALTER TABLE accounts ADD CHECK (balance > 0);
+            CREATE TABLE mine (x int);
+            CREATE SCHEMA extra;
+            CREATE EXTENSION hstore;
+            """);
+        await ExecuteAsync(ConnectionString(lease), "CREATE DATABASE scratch");
+
+        Assert.Equal(1L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM shop.theirs"));
+        Assert.NotEqual("branch_owner", await ScalarAsync(ConnectionString(lease), "SELECT shop.whoami()"));
+        await ExecuteAsync(ConnectionString(lease, user: "shop_app"), "SELECT * FROM shop.theirs");
+    }
+
+    [Theory]
+    [InlineData("ALTER ROLE branch_owner SUPERUSER")]
+    [InlineData("SET ROLE postgres")]
+    [InlineData("SET SESSION AUTHORIZATION postgres")]
+    [InlineData("COPY (SELECT 1) TO '/data/file'")]
+    [InlineData("COPY accounts TO PROGRAM 'cat'")]
+    [InlineData("SELECT pg_read_file('postgresql.conf')")]
+    [InlineData("SET ROLE etl; COPY (SELECT 1) TO '/data/file'")]
+    [InlineData("GRANT pg_write_server_files TO branch_owner")]
+    [InlineData("CREATE OR REPLACE FUNCTION shop.whoami() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'ALTER ROLE branch_owner SUPERUSER; SELECT NULL::text'")]
+    [InlineData("ALTER SYSTEM SET work_mem = '1GB'")]
+    public async Task It_does_not_become_a_superuser(string attempt)
+    {
+        var branch = _fixture.Manager.Find("tried").Value ?? await _fixture.CreateAsync("tried");
+        await using var lease = await _fixture.ConnectAsync(branch);
+
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => ExecuteAsync(ConnectionString(lease), attempt));
+
+        Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+        Assert.Equal(0L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM pg_roles WHERE rolsuper AND oid <> 10"));
+        Assert.Contains("owner-rights", _fixture.Manager.WhyNot("postgres")?.Message, StringComparison.Ordinal);
+        Assert.Null(_fixture.Manager.WhyNot("shop_admin"));
+    }
+}
