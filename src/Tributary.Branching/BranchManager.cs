@@ -36,21 +36,24 @@ public sealed class BranchManager : IAsyncDisposable
     readonly BranchMaker _maker;
     readonly BranchRemover _remover;
     readonly BranchQuota _quota;
+    readonly string _superuser;
     readonly UsageKeeper _usage;
+    readonly GoneAccounts _gone;
     readonly PoolKeeper _poolKeeper;
     readonly PoolMeter _meter;
 
     BranchManager(BranchingOptions options, SourceFacts facts, IMainFeed? feed, Pool pool, BranchCatalog catalog, BranchPasswords passwords, TimeProvider time, ILogger logger)
     {
-        (_options, _pool, _catalog, _passwords) = (options, pool, catalog, passwords);
+        (_options, _pool, _catalog, _passwords, _superuser) = (options, pool, catalog, passwords, facts.Superuser);
         _registry = new BranchRegistry(options, catalog, () => pool.Space().Free, time);
         _main = MainComposition.Compose(
             options, facts, feed, pool, catalog, volume => _registry.IsBirth(volume), time, logger, out var launcher, out var runDirectory);
         _computes = new BranchComputes(options, facts, pool.Driver, launcher, runDirectory, _registry.IsCurrent, () => pool.Space().Free, time, logger);
         _maker = new BranchMaker(_registry, catalog, pool.Driver, _computes, _main, time, logger);
-        _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, () => pool.Space().Free, time, logger);
+        _gone = new GoneAccounts(catalog);
+        _remover = new BranchRemover(options, _registry, _maker, pool.Driver, _computes, _gone, () => pool.Space().Free, time, logger);
         _quota = new BranchQuota(options, _registry, pool.Driver, _computes, time, logger);
-        _usage = new UsageKeeper(_registry, _computes, time);
+        _usage = new UsageKeeper(_registry, _computes, time, logger);
         _poolKeeper = new PoolKeeper(pool, time, logger);
         _meter = new PoolMeter(pool.Driver, time);
     }
@@ -111,6 +114,15 @@ public sealed class BranchManager : IAsyncDisposable
     /// <summary>Deleted branches that can be restored, by age.</summary>
     public IReadOnlyList<Branch> ListDeleted() => _registry.In(BranchState.Deleted);
 
+    /// <summary>What branches that are deleted have used, by owner; the empty name stands for none.</summary>
+    public IReadOnlyDictionary<string, GoneAccount> DeletedAccounts()
+    {
+        var accounts = new Dictionary<string, GoneAccount>(_gone.All);
+        foreach (var branch in ListDeleted())
+            accounts[branch.Policy.Owner ?? ""] = accounts.GetValueOrDefault(branch.Policy.Owner ?? "", GoneAccount.None).With(branch);
+        return accounts;
+    }
+
     /// <summary>Answers NotFound with near names in its message.</summary>
     public BranchResult<Branch> Find(string name) => Described(_registry.Find(name));
 
@@ -153,6 +165,11 @@ public sealed class BranchManager : IAsyncDisposable
         return _quota.WhyNot(branch) is { } over ? over : await _computes.AcquireAsync(branch, cancellationToken);
     }
 
+    /// <summary>Why no client may be this role of a branch; null when one may.</summary>
+    public BranchError? WhyNot(string role) => _options.OwnerRights != OwnerRights.Superuser && role == _superuser
+        ? new BranchError(BranchErrorKind.Protected, $"Nobody is {role} in a branch, since branching.owner-rights is 'application'. Connect as {_options.OwnerRole}.")
+        : null;
+
     /// <summary>The log of a branch's Postgres; empty until its first start.</summary>
     public ComputeLog LogOf(Branch branch) => _computes.LogOf(branch.Number);
 
@@ -189,7 +206,7 @@ public sealed class BranchManager : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _computes.DisposeAsync();
-        _usage.Save();
+        _usage.TrySave();
         await _main.DisposeAsync();
         _catalog.Dispose();
         await _pool.CloseAsync();

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Compute;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -16,8 +15,8 @@ namespace Tributary.Branching;
 /// again now and then and keeps nothing else from going on.
 /// </summary>
 internal sealed class BranchRemover(
-    BranchingOptions options, BranchRegistry registry, BranchMaker maker, IStorageDriver storage, BranchComputes computes, Func<long> freeBytes,
-    TimeProvider time, ILogger logger)
+    BranchingOptions options, BranchRegistry registry, BranchMaker maker, IStorageDriver storage, BranchComputes computes, GoneAccounts accounts,
+    Func<long> freeBytes, TimeProvider time, ILogger logger)
 {
     /// <summary>How often ends of lives and of grace periods are looked for; they are exact to this.</summary>
     static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
@@ -53,7 +52,7 @@ internal sealed class BranchRemover(
             else
                 await FinishAsync(branch);
         }
-        catch (Exception exception) when (IsObstacle(exception))
+        catch (Exception exception) when (Obstacle.Is(exception))
         {
             return new BranchError(BranchErrorKind.StorageFailed, $"{exception.Message} The branch is marked for deletion, which is tried again every minute.");
         }
@@ -101,7 +100,7 @@ internal sealed class BranchRemover(
                 await RemoveOldAsync();
                 await RetryAsync();
             }
-            catch (Exception exception) when (IsObstacle(exception))
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 Log.RemovalsFailed(logger, exception);
             }
@@ -182,7 +181,7 @@ internal sealed class BranchRemover(
         {
             await FinishAsync(branch);
         }
-        catch (Exception exception) when (IsObstacle(exception))
+        catch (Exception exception) when (Obstacle.Is(exception))
         {
             Log.RemovalFailed(logger, branch.Name.ToString(), exception);
             registry.Change(branch.Id, static current => current with { State = BranchState.Deleting });
@@ -207,8 +206,8 @@ internal sealed class BranchRemover(
     {
         await maker.RemoveVolumesAsync(branch, keepBirth: false);
         registry.Remove(branch.Id);
+        // One that was never usable has used nothing.
+        if (branch.State != BranchState.Creating)
+            accounts.Add(branch);
     }
-
-    static bool IsObstacle(Exception exception) =>
-        exception is StorageException or ChildProcessException or IOException or UnauthorizedAccessException or Microsoft.Data.Sqlite.SqliteException;
 }

@@ -32,6 +32,30 @@ public sealed class RestartTests
     }
 
     [Fact]
+    public async Task What_deleted_branches_have_used_stays_on_their_owners_account()
+    {
+        var fixture = new BranchingFixture { Adjust = static options => options with { RestoreGrace = TimeSpan.FromMinutes(10) } };
+        await fixture.InitializeAsync();
+        foreach (var name in new[] { "purged", "kept" })
+        {
+            var made = await fixture.Manager.CreateAsync(
+                new BranchRequest(BranchName.Parse(name), BranchOrigin.Seed) { Policy = BranchPolicy.Default with { Owner = "zoe" } }, Token);
+            await using (var lease = await fixture.ConnectAsync(made.Value!))
+                await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM accounts a, accounts b");
+            Assert.True((await fixture.Manager.DeleteAsync(made.Value!.Name, purge: name == "purged", Token)).Succeeded);
+        }
+
+        var before = fixture.Manager.DeletedAccounts()["zoe"];
+        await fixture.StopManagerAsync();
+        await using var next = new BranchingFixture();
+        await next.TakeOverAsync(fixture);
+
+        Assert.Equal((2, 2L), (before.Branches, before.Connections));
+        Assert.True(before is { RunSeconds: > 0.1, CpuSeconds: > 0.01 }, $"{before}");
+        Assert.Equal(before, next.Manager.DeletedAccounts()["zoe"]);
+    }
+
+    [Fact]
     public async Task Branches_are_usable_while_production_is_down_and_main_catches_up_after()
     {
         await using var fixture = new BranchingFixture();

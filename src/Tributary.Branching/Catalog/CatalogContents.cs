@@ -54,4 +54,5 @@ internal static class CatalogTime
 [JsonSerializable(typeof(SeedRow))]
 [JsonSerializable(typeof(BaseRow))]
 [JsonSerializable(typeof(FactsRow))]
+[JsonSerializable(typeof(Dictionary<string, GoneAccount>))]
 internal sealed partial class RowJson : JsonSerializerContext;

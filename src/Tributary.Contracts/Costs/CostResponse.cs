@@ -8,7 +8,7 @@ namespace Tributary.Contracts.Costs;
 /// <param name="BranchCreateOrigin">Where the time to make a branch comes from.</param>
 /// <param name="ActiveShareOrigin">Where the share of the time in which a branch runs comes from.</param>
 /// <param name="Rows">For each number of agents: dump and restore, then branching.</param>
-/// <param name="Accounts">What the branches that exist have used, an owner each; empty without a server.</param>
+/// <param name="Accounts">What branches use and have used, an owner each; empty without a server.</param>
 public sealed record CostResponse(
     CostRequest Assumptions, FigureOrigin DeltaShareOrigin, FigureOrigin BranchCreateOrigin, FigureOrigin ActiveShareOrigin,
     IReadOnlyList<CostRow> Rows, IReadOnlyList<CostAccount> Accounts);
@@ -21,20 +21,25 @@ public sealed record CostMeasures(double? DeltaShare, double? ActiveShare, doubl
 {
     public static CostMeasures None { get; } = new(null, null, null);
 
-    /// <summary>What the branches that exist have used, an owner each, without prices.</summary>
+    /// <summary>What branches use and have used, an owner each, without prices.</summary>
     public IReadOnlyList<CostAccount> Accounts { get; init; } = [];
 }
 
-/// <summary>What the branches of one owner that exist have used since they were made.</summary>
+/// <summary>What the branches of one owner have used, those that are deleted among them.</summary>
 /// <param name="Owner">Absent: branches without an owner.</param>
-/// <param name="ExclusiveBytes">What they hold alone now.</param>
-/// <param name="RunSeconds">How long their servers have run.</param>
-/// <param name="CpuSeconds">Processor time of their servers.</param>
-/// <param name="Connections">Connections of clients.</param>
-/// <param name="ByteSeconds">Their bytes of now, each for as long as its branch exists.</param>
+/// <param name="Branches">Those that exist.</param>
+/// <param name="ExclusiveBytes">What these hold alone now.</param>
+/// <param name="RunSeconds">How long the servers of all have run.</param>
+/// <param name="CpuSeconds">Processor time of the servers of all.</param>
+/// <param name="Connections">Connections of clients to all.</param>
+/// <param name="ByteSeconds">The bytes of those that exist as they are now, each for as long as its branch exists.</param>
 /// <param name="Cost">What that is worth: the time run at the price of a vCPU-hour, and the bytes for as long as the branches exist.</param>
 public sealed record CostAccount(
-    string? Owner, int Branches, long ExclusiveBytes, double RunSeconds, double CpuSeconds, long Connections, double ByteSeconds, double Cost = 0);
+    string? Owner, int Branches, long ExclusiveBytes, double RunSeconds, double CpuSeconds, long Connections, double ByteSeconds, double Cost = 0)
+{
+    /// <summary>Those that are deleted.</summary>
+    public int DeletedBranches { get; init; }
+}
 
 /// <param name="StorageGb">GB (10^9 bytes) held all month.</param>
 /// <param name="VcpuHours">Hours of virtual CPUs a month.</param>

@@ -7,12 +7,12 @@ public static class CostTable
 {
     static readonly string[] Heads = ["agents", "way", "storage", "storage/month", "compute/month", "total/month", "time to a database"];
 
-    static readonly string[] AccountHeads = ["branches of", "number", "own bytes", "has run", "processor", "connections", "worth so far"];
+    static readonly string[] AccountHeads = ["branches of", "number", "deleted", "own bytes", "has run", "processor", "connections", "worth so far"];
 
     /// <summary>The table's head and rows, as cells.</summary>
     public static IReadOnlyList<IReadOnlyList<string>> Cells(CostResponse cost) => [Heads, .. cost.Rows.Select(row => Cells(row, cost.Assumptions.Currency))];
 
-    /// <summary>The table, then what it assumes, then what the branches that exist have used.</summary>
+    /// <summary>The table, then what it assumes, then what branches use and have used.</summary>
     public static IReadOnlyList<string> Lines(CostResponse cost) =>
         [.. Aligned(Cells(cost), words: 1), "", .. Assumptions(cost), .. cost.Accounts.Count > 0 ? ["", .. Aligned(AccountCells(cost), words: 0)] : Array.Empty<string>()];
 
@@ -28,7 +28,7 @@ public static class CostTable
         AccountHeads,
         .. cost.Accounts.Select(account => (IReadOnlyList<string>)
         [
-            account.Owner ?? "(no owner)", account.Branches.ToString("N0", CultureInfo.InvariantCulture), Bytes(account.ExclusiveBytes),
+            account.Owner ?? "(no owner)", account.Branches.ToString("N0", CultureInfo.InvariantCulture), account.DeletedBranches.ToString("N0", CultureInfo.InvariantCulture), Bytes(account.ExclusiveBytes),
             Seconds(account.RunSeconds), Seconds(account.CpuSeconds), account.Connections.ToString("N0", CultureInfo.InvariantCulture),
             string.Create(CultureInfo.InvariantCulture, $"{cost.Assumptions.Currency}{account.Cost:N4}"),
         ]),

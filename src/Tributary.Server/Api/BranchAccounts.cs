@@ -3,7 +3,7 @@ using Tributary.Contracts.Costs;
 
 namespace Tributary.Server.Api;
 
-/// <summary>What the branches that exist have used, as the figures that costs are computed from.</summary>
+/// <summary>What branches use and have used, as the figures that costs are computed from.</summary>
 static class BranchAccounts
 {
     // A branch that is a minute old runs since its creation; its share of time says nothing about how it will be used.
@@ -20,18 +20,29 @@ static class BranchAccounts
             grown.Count == 0 ? null : Math.Min(1, grown.Sum(branch => branch.Usage.RunTime.TotalSeconds) / grown.Sum(branch => (now - branch.CreatedAt).TotalSeconds)),
             part.CreateTimes.Median()?.TotalSeconds)
         {
-            Accounts = [.. branches.GroupBy(static branch => branch.Policy.Owner).OrderBy(static owner => owner.Key, StringComparer.Ordinal).Select(owner => Account(owner, bytes!, now))],
+            Accounts = [.. Accounts(branches, part.Manager.DeletedAccounts(), bytes, now)],
         };
     }
 
-    static CostAccount Account(IGrouping<string?, Branch> owner, IReadOnlyDictionary<string, BranchUsage> bytes, DateTimeOffset now)
+    static IEnumerable<CostAccount> Accounts(
+        IReadOnlyList<Branch> branches, IReadOnlyDictionary<string, GoneAccount> gone, IReadOnlyDictionary<string, BranchUsage>? bytes, DateTimeOffset now)
+    {
+        var living = branches.ToLookup(static branch => branch.Policy.Owner ?? "");
+        return living.Select(static owner => owner.Key).Union(gone.Keys).Order(StringComparer.Ordinal)
+            .Select(owner => Account(owner, [.. living[owner]], gone.GetValueOrDefault(owner, GoneAccount.None), bytes, now));
+    }
+
+    static CostAccount Account(string owner, IReadOnlyList<Branch> branches, GoneAccount gone, IReadOnlyDictionary<string, BranchUsage>? bytes, DateTimeOffset now)
     {
         return new CostAccount(
-            owner.Key, owner.Count(), owner.Sum(Exclusive), owner.Sum(static branch => branch.Usage.RunTime.TotalSeconds),
-            owner.Sum(static branch => branch.Usage.CpuTime.TotalSeconds), owner.Sum(static branch => branch.Usage.Connections),
-            owner.Sum(branch => Exclusive(branch) * (now - branch.CreatedAt).TotalSeconds));
+            owner.Length == 0 ? null : owner, branches.Count, branches.Sum(Exclusive), gone.RunSeconds + branches.Sum(static branch => branch.Usage.RunTime.TotalSeconds),
+            gone.CpuSeconds + branches.Sum(static branch => branch.Usage.CpuTime.TotalSeconds), gone.Connections + branches.Sum(static branch => branch.Usage.Connections),
+            branches.Sum(branch => Exclusive(branch) * (now - branch.CreatedAt).TotalSeconds))
+        {
+            DeletedBranches = gone.Branches,
+        };
 
         // One that was made since the measurement has none yet.
-        long Exclusive(Branch branch) => bytes.GetValueOrDefault(branch.Name.ToString())?.ExclusiveBytes ?? 0;
+        long Exclusive(Branch branch) => bytes?.GetValueOrDefault(branch.Name.ToString())?.ExclusiveBytes ?? 0;
     }
 }

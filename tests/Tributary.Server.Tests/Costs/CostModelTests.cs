@@ -21,7 +21,7 @@ public sealed class CostModelTests
 
     static readonly CostMeasures Measured = new(DeltaShare: 0.3, ActiveShare: 0.5, CreateSeconds: null)
     {
-        Accounts = [new CostAccount("ann", 2, 4_000_000_000, RunSeconds: 7200, CpuSeconds: 60, Connections: 5, ByteSeconds: 4e9 * 730 * 3600), new CostAccount(null, 1, 0, 0, 0, 0, 0)],
+        Accounts = [new CostAccount("ann", 2, 4_000_000_000, RunSeconds: 7200, CpuSeconds: 60, Connections: 5, ByteSeconds: 4e9 * 730 * 3600) { DeletedBranches = 7 }, new CostAccount(null, 1, 0, 0, 0, 0, 0)],
     };
 
     [Fact]
@@ -76,9 +76,9 @@ public sealed class CostModelTests
         // 2 h × 2 vCPU at 0.05; 4 GB for a month at 0.10.
         Assert.Equal(0.2 + 0.4, cost.Accounts[0].Cost, 9);
         var lines = CostTable.Lines(cost);
-        Assert.Matches("^branches of  number  own bytes", lines[^3]);
-        Assert.Matches(@"^ann +2 +4 GB +2 h +60 s +5 +\$0.6000$", lines[^2]);
-        Assert.Matches(@"^\(no owner\) +1 +0 GB +0 ms +0 ms +0 +\$0.0000$", lines[^1]);
+        Assert.Matches("^branches of  number  deleted  own bytes", lines[^3]);
+        Assert.Matches(@"^ann +2 +7 +4 GB +2 h +60 s +5 +\$0.6000$", lines[^2]);
+        Assert.Matches(@"^\(no owner\) +1 +0 +0 GB +0 ms +0 ms +0 +\$0.0000$", lines[^1]);
     }
 
     [Fact]
