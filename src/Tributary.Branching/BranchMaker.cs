@@ -125,7 +125,8 @@ internal sealed class BranchMaker(
                 : main.UseSeed(seed) ?? throw new StorageException($"The seed {seed.Id} has been removed in the meantime; try again.");
 
             // Step 3: put.
-            var put = await PutAsync(cut, use, number, branch, cancellationToken);
+            using var place = spare is null ? null : await computes.TakePlaceAsync(number, cancellationToken);
+            var put = await PutAsync(cut, use, number, branch, staysAwake: place is not null, cancellationToken);
             if (put.Value is not { } whole)
                 return put.Error!;
             cut = whole;
@@ -149,8 +150,8 @@ internal sealed class BranchMaker(
         }
     }
 
-    // Answers the cut with what is only known now.
-    async Task<BranchResult<Cut>> PutAsync(Cut cut, SeedUse? use, long number, Branch branch, CancellationToken cancellationToken)
+    // Answers the cut with what is only known now. A spare runs, and goes to sleep where too many do.
+    async Task<BranchResult<Cut>> PutAsync(Cut cut, SeedUse? use, long number, Branch branch, bool staysAwake, CancellationToken cancellationToken)
     {
         var volume = Branch.VolumeOf(number);
         if (cut.Point is { } point)
@@ -173,7 +174,7 @@ internal sealed class BranchMaker(
         {
             await storage.CloneAsync(frozen, volume, cancellationToken);
         }
-        else if (cut.Spare is { } spare && (branch.Policy.Settings.Count > 0 || branch.Policy.Durability == Durability.Durable))
+        else if (cut.Spare is { } spare && (!staysAwake || branch.Policy.Settings.Count > 0 || branch.Policy.Durability == Durability.Durable))
         {
             // The spare runs with the settings of any branch; one that has its own is started with them by its first client.
             await spare.StopAsync(cancellationToken);

@@ -82,7 +82,7 @@ internal sealed class BranchRegistry
     {
         lock (_lock)
         {
-            if (WhyNot(request.Name, request.Policy.Owner) is { } error)
+            if ((WhyTaken(request.Name) ?? WhyFull(request.Policy.Owner)) is { } error)
                 return error;
             var branch = _catalog.Reserve(request, _time.GetUtcNow());
             _branches[branch.Id] = branch;
@@ -101,8 +101,8 @@ internal sealed class BranchRegistry
             var changed = change(before);
             if (changed.Value is not { } after)
                 return changed;
-            if (HoldsName(after) && (after.Name != before.Name || !HoldsName(before)) && WhyNot(after.Name, owner: null) is { } taken)
-                return taken;
+            if (HoldsName(after) && WhyNotBecome(before, after) is { } error)
+                return error;
             _catalog.Save(after);
             _branches[id] = after;
             if (_names.GetValueOrDefault(before.Name.ToString()) == id)
@@ -139,22 +139,29 @@ internal sealed class BranchRegistry
     // Called under the lock.
     Branch? ByName(string name) => _names.TryGetValue(name, out var id) ? _branches[id] : null;
 
-    // Why there cannot be another branch of this name. Called under the lock.
-    BranchError? WhyNot(BranchName name, string? owner)
+    // Called under the lock. One that exists stays, whatever the limits are by now.
+    BranchError? WhyNotBecome(Branch before, Branch after)
     {
-        if (ByName(name.ToString()) is { } existing)
-        {
-            return new BranchError(BranchErrorKind.AlreadyExists, existing.State == BranchState.Creating
-                ? $"A branch '{name}' is being made already. Choose another name."
-                : $"There is a branch '{name}' already. Choose another name, or delete it: tributary branch delete {name}");
-        }
+        var isBack = !HoldsName(before);
+        if ((isBack || after.Name != before.Name) && WhyTaken(after.Name) is { } taken)
+            return taken;
+        return isBack ? WhyFull(after.Policy.Owner) : after.Policy.Owner != before.Policy.Owner ? WhyFull(after.Policy.Owner, isNew: false) : null;
+    }
 
+    // Called under the lock.
+    BranchError? WhyTaken(BranchName name) => ByName(name.ToString()) is not { } existing ? null : new BranchError(BranchErrorKind.AlreadyExists, existing.State == BranchState.Creating
+        ? $"A branch '{name}' is being made already. Choose another name."
+        : $"There is a branch '{name}' already. Choose another name, or delete it: tributary branch delete {name}");
+
+    // Why there cannot be another branch, or not another one of this owner. Called under the lock.
+    BranchError? WhyFull(string? owner, bool isNew = true)
+    {
         var living = _branches.Values.Where(HoldsName).ToList();
-        if (living.Count >= _options.BranchesMax)
+        if (isNew && living.Count >= _options.BranchesMax)
             return new BranchError(BranchErrorKind.LimitReached, $"There are {_options.BranchesMax} branches, as many as branching.branches-max allows. Delete one first.");
         if (owner is not null && _options.BranchesPerOwnerMax is { } most && living.Count(branch => branch.Policy.Owner == owner) >= most)
             return new BranchError(BranchErrorKind.LimitReached, $"{owner} has {most} branches, as many as branching.branches-per-owner-max allows. Delete one first.");
-        return _freeBytes() < FreeBytesMin
+        return isNew && _freeBytes() < FreeBytesMin
             ? new BranchError(BranchErrorKind.PoolFull, $"The pool has less than {FreeBytesMin >> 20} MiB free, which are kept back for running branches. Delete branches, or enlarge branching.pool-size.")
             : null;
     }

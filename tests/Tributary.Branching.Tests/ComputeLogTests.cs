@@ -35,6 +35,21 @@ public sealed class ComputeLogTests(BranchingFixture fixture) : IClassFixture<Br
         Assert.Equal(["[2] ERROR:  could not write to file: No space left on device", "[4] FATAL:  checkpoint request failed", .. Enumerable.Range(2, 5).Select(line => $"[1] LOG:  line {line}")], told);
     }
 
+    [Theory]
+    [InlineData("main/postgres.log")]
+    [InlineData("archive.log")]
+    public async Task Nor_do_the_logs_of_main_and_of_the_archive(string name)
+    {
+        await using var small = new BranchingFixture { Adjust = static options => options with { BranchLogBytesMax = 100_000 } };
+        await small.InitializeAsync();
+        var log = Path.Combine(small.Options.StateDirectory, "run", name);
+        await File.AppendAllTextAsync(log, new string('x', 1_000_000), Token);
+
+        await UntilAsync(() => new FileInfo(log).Length < 1_000_000, () => $"{log} has {new FileInfo(log).Length} bytes");
+
+        Assert.Equal(100_000, new FileInfo(log + ".1").Length);
+    }
+
     [Fact]
     public async Task A_branch_that_logs_without_end_does_not_fill_the_disk()
     {

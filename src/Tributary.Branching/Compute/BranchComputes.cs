@@ -15,6 +15,7 @@ internal sealed class BranchComputes(
 
     readonly ConcurrentDictionary<long, BranchCompute> _computes = new();
     readonly SemaphoreSlim _starts = new(options.StartsAtOnceMax, options.StartsAtOnceMax);
+    readonly RunningPlaces _places = new(options.RunningMax);
 
     public int Running => _computes.Values.Count(compute => compute.State != ComputeState.Asleep);
 
@@ -33,7 +34,8 @@ internal sealed class BranchComputes(
     public async Task<BranchResult<ComputeLease>> AcquireAsync(Branch branch, CancellationToken cancellationToken)
     {
         var compute = _computes.GetOrAdd(branch.Number, _ => New(branch, adopted: null));
-        if (compute.State == ComputeState.Asleep && Running >= options.RunningMax && !await EvictAsync(cancellationToken))
+        using var place = await TakePlaceAsync(branch.Number, cancellationToken);
+        if (place is null)
             return new BranchError(BranchErrorKind.LimitReached, $"{options.RunningMax} branches run at once and all are in use; disconnect from one, or raise branching.running-max.");
         try
         {
@@ -61,6 +63,9 @@ internal sealed class BranchComputes(
         if (compute.State == ComputeState.Asleep)
             compute.StartAhead();
     }
+
+    /// <summary>Takes a place among those that run, for a server that does already or is about to be started; null when all are in use.</summary>
+    public Task<IDisposable?> TakePlaceAsync(long number, CancellationToken cancellationToken) => _places.TakeAsync(number, _computes, cancellationToken);
 
     /// <summary>Clones the branch's data to the named volume, with every commit that it has acknowledged; answers why it cannot be cloned now, or null.</summary>
     public Task<BranchError?> ForkAsync(Branch branch, string copy, CancellationToken cancellationToken) =>
@@ -138,33 +143,28 @@ internal sealed class BranchComputes(
         _starts.Dispose();
     }
 
+    // Main's, the spares' and the archive's too; what sleeps writes nothing.
     void BoundLogs()
     {
-        foreach (var (id, compute) in _computes)
+        var asleep = _computes.Where(static pair => pair.Value.State == ComputeState.Asleep).Select(static pair => Branch.FolderOf(pair.Key)).ToHashSet(StringComparer.Ordinal);
+        var servers = Directory.EnumerateDirectories(runDirectory).Where(folder => !asleep.Contains(Path.GetFileName(folder))).Select(static folder => new ComputeFolder(folder).LogFile);
+        foreach (var log in servers.Concat(Directory.EnumerateFiles(runDirectory, "*.log")))
         {
             try
             {
-                if (compute.State != ComputeState.Asleep)
-                    LogOf(id).Bound();
+                new ComputeLog(log, options.BranchLogBytesMax).Bound();
             }
             catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
             {
-                Log.LogUnbounded(logger, compute.Name, exception);
+                Log.LogUnbounded(logger, log, exception);
             }
         }
     }
 
-    // Makes room by putting the branch to sleep that nobody has used for the longest time.
-    async Task<bool> EvictAsync(CancellationToken cancellationToken)
-    {
-        var idle = _computes.Values.Where(compute => compute.State == ComputeState.Running && compute.Leases == 0).MinBy(compute => compute.LastUsedAt);
-        if (idle is null)
-            return false;
-        await idle.StopIfIdleAsync(TimeSpan.Zero, cancellationToken);
-        return true;
-    }
-
-    /// <summary>Takes over a server that already runs on the branch's volume, under its folder; the next start is by the branch's own settings.</summary>
+    /// <summary>
+    /// Takes over a server that already runs on the branch's volume, under its folder; the next start is by the branch's own settings. Its place is
+    /// taken (<see cref="TakePlaceAsync"/>).
+    /// </summary>
     public void Adopt(Branch branch, IRunningPostgres running) => _computes[branch.Number] = New(branch, running);
 
     /// <summary>The lines that a branch's server runs with.</summary>
