@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Compute;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -51,7 +50,7 @@ internal sealed class BranchQuota(
                 await computes.StopAsync(branch, cancellationToken);
             }
         }
-        catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+        catch (Exception exception) when (Obstacle.Is(exception))
         {
             Log.QuotaNotChecked(logger, exception);
         }

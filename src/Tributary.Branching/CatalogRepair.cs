@@ -2,7 +2,6 @@ using System.Globalization;
 using Microsoft.Extensions.Logging.Abstractions;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Storage;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -43,7 +42,7 @@ public static class CatalogRepair
             var report = await OpenAndRebuildAsync(options, cancellationToken);
             return report with { Ended = [.. ended, .. await PoolLeftovers.DetachAsync(options.StateDirectory, cancellationToken)] };
         }
-        catch (Exception exception) when (exception is StorageException or BranchingException or ChildProcessException or IOException or UnauthorizedAccessException or Microsoft.Data.Sqlite.SqliteException)
+        catch (Exception exception) when (Obstacle.Is(exception))
         {
             return (exception as BranchingException)?.Error ?? new BranchError(BranchErrorKind.StorageFailed, exception.Message);
         }

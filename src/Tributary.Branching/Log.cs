@@ -106,7 +106,7 @@ internal static partial class Log
     [LoggerMessage(2026, LogLevel.Error, "The branch {Branch} could not be removed; it is tried again every minute.")]
     public static partial void RemovalFailed(ILogger logger, string branch, Exception exception);
 
-    [LoggerMessage(2099, LogLevel.Error, "Branches whose time has come could not all be removed; the next round tries again.")]
+    [LoggerMessage(2052, LogLevel.Error, "Branches whose time has come could not all be removed; the next round tries again.")]
     public static partial void RemovalsFailed(ILogger logger, Exception exception);
 
     [LoggerMessage(2027, LogLevel.Warning, "Branch {Branch} has {Bytes} bytes of its own, more than branching.branch-bytes-max, and is stopped.")]
@@ -142,8 +142,8 @@ internal static partial class Log
     [LoggerMessage(2043, LogLevel.Error, "Branch {Branch} did not come back in {Tries} tries and sleeps; the next connection tries again.")]
     public static partial void BranchStaysDown(ILogger logger, string branch, int tries);
 
-    [LoggerMessage(2044, LogLevel.Warning, "The log of branch {Branch} cannot be bounded.")]
-    public static partial void LogUnbounded(ILogger logger, string branch, Exception exception);
+    [LoggerMessage(2044, LogLevel.Warning, "The log {File} cannot be bounded.")]
+    public static partial void LogUnbounded(ILogger logger, string file, Exception exception);
 
     [LoggerMessage(2045, LogLevel.Debug, "The branch that was spare {Number} shares {Bytes} bytes more, with {Other}, after {ElapsedMs} ms.")]
     public static partial void Shared(ILogger logger, long number, long bytes, string other, double elapsedMs);
@@ -162,4 +162,7 @@ internal static partial class Log
 
     [LoggerMessage(2051, LogLevel.Warning, "The pool's image could not be enlarged.")]
     public static partial void PoolNotGrown(ILogger logger, Exception exception);
+
+    [LoggerMessage(2053, LogLevel.Warning, "What branches have used could not be written down; it is tried again, and a crash until then forgets it.")]
+    public static partial void UsageNotSaved(ILogger logger, Exception exception);
 }

@@ -1,10 +1,8 @@
 using Microsoft.Extensions.Logging;
-using Npgsql;
 using Tributary.Branching.Archiving;
 using Tributary.Branching.Catalog;
 using Tributary.Branching.Following;
 using Tributary.Branching.Seeding;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -159,7 +157,7 @@ internal sealed class MainKeeper : IAsyncDisposable
                 await step(cancellationToken);
                 return;
             }
-            catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or BranchingException or IOException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 _phase = BranchingPhase.Failed;
                 _lastError = exception.Message;
@@ -209,7 +207,7 @@ internal sealed class MainKeeper : IAsyncDisposable
                     await _seeds.AtLeastAsync(_position.Lsn, _position.DataTime, cancellationToken);
                 _lastError = null;
             }
-            catch (Exception exception) when (exception is ChildProcessException or StorageException or NpgsqlException or IOException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 // The branches and the seed before stay usable; the next round tries again.
                 _lastError = exception.Message;

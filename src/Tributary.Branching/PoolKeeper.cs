@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Tributary.Branching.Storage;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
 
@@ -20,7 +19,7 @@ internal sealed class PoolKeeper(Pool pool, TimeProvider time, ILogger logger)
                 if (await pool.GrowAsync(cancellationToken))
                     Log.PoolGrown(logger, pool.Space().Max >> 20);
             }
-            catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 Log.PoolNotGrown(logger, exception);
             }

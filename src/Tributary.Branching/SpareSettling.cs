@@ -34,14 +34,13 @@ internal sealed class SpareSettling(IStorageDriver storage, SeedShelf shelf, Tim
         // Step 2: make it last.
         if (!await spare.FinishAsync(path, CancellationToken.None))
             return;
-        settled();
-
         // Step 3: share.
         try
         {
+            settled();
             await ShareAsync(spare, ending);
         }
-        catch (Exception exception) when (exception is StorageException or OperationCanceledException)
+        catch (Exception exception) when (Obstacle.Is(exception) || exception is OperationCanceledException)
         {
             // One of them has been deleted meanwhile, or the server stops.
             Log.NotShared(logger, spare.Number, exception.Message);

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Tributary.Branching.Compute;
 
 namespace Tributary.Branching;
@@ -6,7 +7,7 @@ namespace Tributary.Branching;
 /// Writes down what branches have used and when, so that a restart forgets at most the last interval of it. The accounts are figures for
 /// people, so a crash may cost them that much.
 /// </summary>
-internal sealed class UsageKeeper(BranchRegistry registry, BranchComputes computes, TimeProvider time)
+internal sealed class UsageKeeper(BranchRegistry registry, BranchComputes computes, TimeProvider time, ILogger logger)
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
 
@@ -14,10 +15,22 @@ internal sealed class UsageKeeper(BranchRegistry registry, BranchComputes comput
     {
         using var timer = new PeriodicTimer(Interval, time);
         while (await timer.WaitForNextTickAsync(cancellationToken))
-            Save();
+            TrySave();
     }
 
-    public void Save()
+    public void TrySave()
+    {
+        try
+        {
+            Save();
+        }
+        catch (Exception exception) when (Obstacle.Is(exception))
+        {
+            Log.UsageNotSaved(logger, exception);
+        }
+    }
+
+    void Save()
     {
         foreach (var branch in registry.In(BranchState.Ready))
         {

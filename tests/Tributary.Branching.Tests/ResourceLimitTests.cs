@@ -20,7 +20,8 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         await using var session = new NpgsqlConnection(ConnectionString(sibling));
         await session.OpenAsync(Token);
         await using var lease = await LeaseAsync("mem-hog");
-        await ExecuteAsync(ConnectionString(lease), "CREATE TABLE before_the_hog (x int)");
+        // What a branch has committed last does not wait for the disk unless it says so.
+        await ExecuteAsync(ConnectionString(lease), "SET synchronous_commit = on; CREATE TABLE before_the_hog (x int)");
 
         // One value in memory, far beyond the limit of the branch and far below the machine.
         await Assert.ThrowsAnyAsync<NpgsqlException>(() => ExecuteAsync(
@@ -29,7 +30,7 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         // The sibling's very session lives, and the branch itself comes back.
         await using var ask = new NpgsqlCommand("SELECT count(*) FROM accounts", session);
         Assert.Equal(1000L, await ask.ExecuteScalarAsync(Token));
-        await UntilAsync(() => Answers(lease), () => "the branch does not come back");
+        await UntilAsync(() => Answers(lease), () => $"the branch does not come back:\n{string.Join('\n', Fixture.Manager.LogOf(Fixture.Manager.Find("mem-hog").Value!).Tail(30).Lines)}");
     }
 
     [Fact]

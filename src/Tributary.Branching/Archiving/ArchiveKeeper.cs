@@ -1,6 +1,4 @@
 using Microsoft.Extensions.Logging;
-using Npgsql;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Archiving;
 
@@ -71,7 +69,7 @@ internal sealed class ArchiveKeeper(
             {
                 await CheckAsync(cancellationToken);
             }
-            catch (Exception exception) when (exception is StorageException or ChildProcessException or NpgsqlException or IOException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 Log.BaseFailed(logger, exception);
             }

@@ -57,7 +57,7 @@ internal sealed class LogArchive(
                     await onGap(cancellationToken);
                 }
             }
-            catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 Log.ArchiveFailed(logger, pause.TotalSeconds, exception);
             }

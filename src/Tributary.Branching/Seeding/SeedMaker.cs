@@ -93,9 +93,18 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, IMa
     {
         var started = time.GetTimestamp();
         await spare.StopAsync(cancellationToken);
-        await storage.CloneAsync(spare.Volume, VolumeOf(seedId), cancellationToken);
-        await storage.FreezeAsync(VolumeOf(seedId), cancellationToken);
-        await PoolFlush.FlushAsync(storage.PathOf(VolumeOf(seedId)), cancellationToken);
+        try
+        {
+            await storage.CloneAsync(spare.Volume, VolumeOf(seedId), cancellationToken);
+            await storage.FreezeAsync(VolumeOf(seedId), cancellationToken);
+            await PoolFlush.FlushAsync(storage.PathOf(VolumeOf(seedId)), cancellationToken);
+        }
+        catch
+        {
+            await storage.DeleteAsync(VolumeOf(seedId), CancellationToken.None);
+            throw;
+        }
+
         Log.SeedReady(logger, seedId, lsn.ToString(), time.GetElapsedTime(started).TotalMilliseconds);
         return new SeedStatus(seedId, lsn, dataTime);
     }

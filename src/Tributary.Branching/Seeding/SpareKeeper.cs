@@ -1,6 +1,4 @@
 using Microsoft.Extensions.Logging;
-using Npgsql;
-using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Seeding;
 
@@ -115,7 +113,7 @@ internal sealed class SpareKeeper(
                 pause = TimeSpan.FromSeconds(1);
                 await _wanted.WaitAsync(CheckInterval, cancellationToken);
             }
-            catch (Exception exception) when (exception is StorageException or ChildProcessException or NpgsqlException or IOException or System.Net.Sockets.SocketException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 // Branches from seeds go on; whoever wants the present waits, or is told.
                 _lastError = exception.Message;
