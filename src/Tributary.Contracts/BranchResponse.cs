@@ -103,6 +103,9 @@ public sealed record BranchResponse
 
     /// <summary>How long the server took to make it, in milliseconds; only in the answer to its creation.</summary>
     public double? CreateMs { get; init; }
+
+    /// <summary>What made its creation slower than it need be, for people; in the answer to that alone.</summary>
+    public string? Note { get; init; }
 }
 
 [JsonConverter(typeof(CamelCaseName<BranchOrigin>))]

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using System.Text.Json;
 using Npgsql;
 using Tributary.Cli.Tests.Support;
+using Tributary.Postgres;
 using Tributary.Testing;
 
 namespace Tributary.Cli.Tests;
@@ -68,6 +69,35 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
     }
 
     [Fact]
+    public async Task A_branch_of_a_position_in_the_past_holds_what_was_there_and_one_outside_the_archive_is_told_what_it_has()
+    {
+        Assert.True(PostgresUrl.TryParse(fixture.SourceUrl, out var source, out _));
+        await using var production = NpgsqlDataSource.Create(source.ToNpgsql());
+        var started = TimeProvider.System.GetTimestamp();
+        while (!(await fixture.Server.AskAsync("status", "-o", "json")).StandardOutput.Contains("\"pastSince\"", StringComparison.Ordinal))
+            Assert.True(TimeProvider.System.GetElapsedTime(started) < TimeSpan.FromSeconds(60), "no archive");
+        await AskAsync("CREATE TABLE prices AS SELECT 100 AS price");
+        var before = (string)(await AskAsync("SELECT pg_current_wal_insert_lsn()::text"))!;
+        await AskAsync("UPDATE prices SET price = 88");
+
+        var made = await fixture.Server.AskAsync("branch", "create", "before-the-change", "--at", before);
+        var price = await ConnectAsync("before-the-change", "-Atc", "SELECT price FROM prices");
+        var refused = await fixture.Server.AskAsync("branch", "create", "long-ago", "--at", "2020-01-01T00:00:00Z");
+
+        Assert.True(made.ExitCode == 0, made.StandardError);
+        Assert.Contains("a moment of production's past", made.StandardOutput, StringComparison.Ordinal);
+        Assert.Equal("100\n", price.StandardOutput);
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("which reaches from", refused.StandardError, StringComparison.Ordinal);
+
+        async Task<object?> AskAsync(string sql)
+        {
+            await using var command = production.CreateCommand(sql);
+            return await command.ExecuteScalarAsync(TributaryProgram.Token);
+        }
+    }
+
+    [Fact]
     public async Task A_branch_is_forked_changed_reset_deleted_and_restored_by_commands()
     {
         await fixture.Server.AskAsync("branch", "create", "stem", "--from-seed", "--owner", "ann", "--label", "team=pricing", "--ttl", "8h", "--set", "work_mem=8MB");
@@ -86,7 +116,7 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
         var wrong = await fixture.Server.AskAsync("branch", "create", "bad", "--ttl", "soon");
 
         Assert.Equal(0, fork.ExitCode);
-        Assert.Matches(@"stem\n(│  |   )└─ twig  protected", tree.StandardOutput);
+        Assert.Matches(@"stem  [0-9A-F]+/[0-9A-F]+, .*Z\n(│  |   )└─ twig  protected", tree.StandardOutput);
         Assert.Equal(1, refused.ExitCode);
         Assert.Contains("tributary branch unprotect twig", refused.StandardError, StringComparison.Ordinal);
         Assert.Equal((0, ""), (reset.ExitCode, reset.StandardError));

@@ -22,6 +22,7 @@ static class BranchText
         ("compute", $"{Words.Milliseconds(branch.RunSeconds * 1000)} awake, {Words.Milliseconds(branch.CpuSeconds * 1000)} of a processor"),
         ("size", branch.ExclusiveBytes is { } own && branch.TotalBytes is { } total ? $"{Words.Bytes(own)} of its own, {Words.Bytes(total)} with what it shares" : null),
         ("made in", branch.CreateMs is { } took ? Words.Milliseconds(took) : null),
+        ("note", branch.Note),
         ("url", branch.Url),
         ("try", branch.Psql));
 
@@ -39,7 +40,7 @@ static class BranchText
             for (var i = 0; i < all.Count; i++)
             {
                 var isLast = i == all.Count - 1;
-                output.WriteLine($"{indent}{(isLast ? "└─ " : "├─ ")}{all[i].Name}{(all[i].Protected ? "  protected" : "")}{(all[i].ParentId is { } gone && parent == 0 ? $"  forked from a deleted branch ({gone})" : "")}");
+                output.WriteLine($"{indent}{(isLast ? "└─ " : "├─ ")}{all[i].Name}{(all[i].Protected ? "  protected" : "")}  {all[i].Lsn}, {all[i].DataTime:yyyy-MM-dd HH:mm:ss}Z{(all[i].ParentId is { } gone && parent == 0 ? $"  forked from a deleted branch ({gone})" : "")}");
                 Below(all[i].Id, indent + (isLast ? "   " : "│  "));
             }
         }
@@ -62,11 +63,11 @@ static class BranchText
         }
 
         TextTable.Write(
-            output, ["NAME", "STATE", "CREATED", "DATA AGE", "OWN BYTES", "CONNECTIONS", "OWNER"],
+            output, ["NAME", "STATE", "CREATED", "LSN", "DATA AGE", "OWN BYTES", "CONNECTIONS", "OWNER"],
             list.Branches.Select(branch => new[]
             {
                 branch.Name, branch.State == BranchLife.Ready ? Words.Name(branch.Compute) : Words.Name(branch.State), $"{branch.CreatedAt:yyyy-MM-dd HH:mm:ss}Z",
-                Words.Milliseconds(branch.DataAgeMs), branch.ExclusiveBytes is { } own ? Words.Bytes(own) : "-", $"{branch.Connections}",
+                branch.Lsn, Words.Milliseconds(branch.DataAgeMs), branch.ExclusiveBytes is { } own ? Words.Bytes(own) : "-", $"{branch.Connections}",
                 branch.Owner ?? "-",
             }));
     }

@@ -13,8 +13,11 @@ namespace Tributary.Contracts.Client;
 /// </summary>
 public sealed class TributaryClient : IDisposable
 {
-    /// <summary>Long enough for a branch that must wait for a seed; a server that is stuck does not hold the caller for ever.</summary>
-    static readonly TimeSpan RequestTimeout = TimeSpan.FromMinutes(2);
+    /// <summary>A question is answered from memory, or by a look at the pool; a server that is stuck does not hold the caller for ever.</summary>
+    static readonly TimeSpan QuestionTimeout = TimeSpan.FromMinutes(2);
+
+    /// <summary>Longer than the server allows the longest change, which is a branch whose recovery replays a lot (30 min): who leaves before takes it back.</summary>
+    static readonly TimeSpan ChangeTimeout = TimeSpan.FromMinutes(40);
 
     readonly string _socketPath;
     readonly HttpClient _http;
@@ -39,7 +42,7 @@ public sealed class TributaryClient : IDisposable
                 }
             },
         };
-        _http = new HttpClient(handler) { BaseAddress = new Uri("http://tributary/"), Timeout = RequestTimeout };
+        _http = new HttpClient(handler) { BaseAddress = new Uri("http://tributary/"), Timeout = ChangeTimeout };
     }
 
     public Task<ApiResult<StatusResponse>> GetStatusAsync(CancellationToken cancellationToken) =>
@@ -162,12 +165,15 @@ public sealed class TributaryClient : IDisposable
         where T : class
     {
         using var request = new HttpRequestMessage(method, path) { Content = body };
+        var limit = method == HttpMethod.Get ? QuestionTimeout : ChangeTimeout;
+        using var limited = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limited.CancelAfter(limit);
         try
         {
-            using var response = await _http.SendAsync(request, cancellationToken);
-            if (response.IsSuccessStatusCode && await response.Content.ReadFromJsonAsync(type, cancellationToken) is { } value)
+            using var response = await _http.SendAsync(request, limited.Token);
+            if (response.IsSuccessStatusCode && await response.Content.ReadFromJsonAsync(type, limited.Token) is { } value)
                 return new ApiResult<T>(value, null);
-            var problem = await response.Content.ReadFromJsonAsync(ContractsJson.Default.ProblemResponse, cancellationToken);
+            var problem = await response.Content.ReadFromJsonAsync(ContractsJson.Default.ProblemResponse, limited.Token);
             return new ApiResult<T>(null, problem ?? NotTributary((int)response.StatusCode));
         }
         catch (JsonException)
@@ -178,10 +184,10 @@ public sealed class TributaryClient : IDisposable
         {
             return new ApiResult<T>(null, Unreachable(exception));
         }
-        catch (TaskCanceledException) when (!cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
             return new ApiResult<T>(null, new ProblemResponse(
-                "No answer", 0, $"the server behind {_socketPath} did not answer within {RequestTimeout.TotalSeconds:0} s", ProblemCodes.ServerUnreachable,
+                "No answer", 0, $"the server behind {_socketPath} did not answer within {limit.TotalMinutes:0} minutes", ProblemCodes.ServerUnreachable,
                 "look at the server's log; 'tributary status' says what it does"));
         }
     }

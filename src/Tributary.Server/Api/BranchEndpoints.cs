@@ -67,7 +67,9 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
         var creation = request.IdempotencyKey is { } key
             ? await _keys.OnceAsync(key, () => MakeAsync(branching, name, request, policy, CancellationToken.None))
             : await MakeAsync(branching, name, request, policy, cancellationToken);
-        return creation.Problem is { } problem ? Problems.Result(problem) : Show(creation.Branch!, branching, usage: null, creation.Took, StatusCodes.Status201Created);
+        return creation.Problem is { } problem
+            ? Problems.Result(problem)
+            : Shown(BranchView.Of(creation.Branch!, branching, view.Gateway(), usage: null, creation.Took) with { Note = BranchView.NoteOf(creation.Branch!, branching) }, StatusCodes.Status201Created);
     }
 
     async Task<Creation> MakeAsync(BranchingPart branching, BranchName? name, BranchCreateRequest request, BranchPolicy policy, CancellationToken cancellationToken)
@@ -87,6 +89,8 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
         }
     }
 
-    IResult Show(Branch branch, BranchingPart branching, BranchUsage? usage, TimeSpan? took, int status) => Results.Json(
-        BranchView.Of(branch, branching, view.Gateway(), usage, took), ContractsJson.Default.BranchResponse, statusCode: status);
+    IResult Show(Branch branch, BranchingPart branching, BranchUsage? usage, TimeSpan? took, int status) =>
+        Shown(BranchView.Of(branch, branching, view.Gateway(), usage, took), status);
+
+    static IResult Shown(BranchResponse branch, int status) => Results.Json(branch, ContractsJson.Default.BranchResponse, statusCode: status);
 }

@@ -7,6 +7,12 @@ namespace Tributary.Server.Api;
 /// <summary>A branch as the API shows it, with the way in.</summary>
 static class BranchView
 {
+    /// <summary>What made a branch slower to make than it need be; null when nothing did.</summary>
+    public static string? NoteOf(Branch branch, BranchingPart branching) =>
+        branch.Origin == Branching.BranchOrigin.Now && branching.Options is { SparesWanted: 0, Following: not FollowingMode.None }
+            ? "no spare is kept (branching.spares: 0), so a copy of main was recovered for it; with one it takes a fraction of that"
+            : null;
+
     /// <param name="gateway">Where the gateway listens; a wildcard address is shown as loopback.</param>
     /// <param name="usage">Null when the pool was not measured.</param>
     public static BranchResponse Of(Branch branch, BranchingPart branching, GatewayStatusResponse gateway, BranchUsage? usage, TimeSpan? took = null)

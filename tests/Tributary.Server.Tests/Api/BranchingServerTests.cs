@@ -134,13 +134,33 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
     public async Task A_request_repeated_with_its_key_answers_the_same_branch()
     {
         var together = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => fixture.CreateAsync(null, "key-1")));
+        await fixture.Server.Client.UpdateBranchAsync(together[0].Value!.Name, new BranchUpdateRequest { Name = "renamed-since" }, Production.Token);
         var later = await fixture.CreateAsync(null, "key-1");
         var other = await fixture.CreateAsync(null, "key-2");
         var tooLong = await fixture.CreateAsync(null, new string('k', 129));
 
         Assert.Equal(later.Value!.Id, Assert.Single(together.Select(answer => answer.Value!.Id).Distinct()));
+        Assert.Equal("renamed-since", later.Value.Name);
         Assert.NotEqual(later.Value.Id, other.Value!.Id);
         Assert.Equal(ProblemCodes.InvalidRequest, tooLong.Problem!.Code);
+    }
+
+    [Fact]
+    public async Task A_branch_whose_requester_leaves_is_taken_back()
+    {
+        // It takes longer than this to make one.
+        for (var i = 0; i < 4; i++)
+        {
+            using var leaves = new CancellationTokenSource(TimeSpan.FromMilliseconds(10));
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fixture.Server.Client.CreateBranchAsync(new BranchCreateRequest { Name = $"left-{i}" }, leaves.Token));
+        }
+
+        await Production.UntilAsync(
+            async () => !(await fixture.Server.Client.ListBranchesAsync(Production.Token)).Value!.Branches.Any(branch => branch.Name.StartsWith("left-", StringComparison.Ordinal)),
+            "the branches that nobody waits for are gone");
+        await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System, Production.Token);
+        Assert.DoesNotContain((await fixture.Server.Client.ListBranchesAsync(Production.Token)).Value!.Branches, branch => branch.Name.StartsWith("left-", StringComparison.Ordinal));
+        Assert.True((await fixture.CreateAsync("left-0")).Succeeded);
     }
 
     [Fact]
