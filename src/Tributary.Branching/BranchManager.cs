@@ -37,6 +37,7 @@ public sealed class BranchManager : IAsyncDisposable
     readonly BranchRemover _remover;
     readonly BranchQuota _quota;
     readonly string _superuser;
+    readonly FullPool _fullPool;
     readonly UsageKeeper _usage;
     readonly GoneAccounts _gone;
     readonly PoolKeeper _poolKeeper;
@@ -55,6 +56,7 @@ public sealed class BranchManager : IAsyncDisposable
         _quota = new BranchQuota(options, _registry, pool.Driver, _computes, time, logger);
         _usage = new UsageKeeper(_registry, _computes, time, logger);
         _poolKeeper = new PoolKeeper(pool, time, logger);
+        _fullPool = new FullPool(_registry, pool.Driver, _computes, new PoolReserve(pool), () => pool.Space().Free, time, logger);
         _meter = new PoolMeter(pool.Driver, time);
     }
 
@@ -99,7 +101,7 @@ public sealed class BranchManager : IAsyncDisposable
 
     /// <summary>Follows production, makes seeds, puts idle branches to sleep and ends those whose time has come until cancelled.</summary>
     public Task RunAsync(CancellationToken cancellationToken) => OwnedLoops.RunAsync(
-        [_main.RunAsync, _computes.RunAsync, _remover.RunAsync, _quota.RunAsync, _usage.RunAsync, _poolKeeper.RunAsync, token => _meter.RunAsync(List, token)], cancellationToken);
+        [_main.RunAsync, _computes.RunAsync, _remover.RunAsync, _quota.RunAsync, _usage.RunAsync, _poolKeeper.RunAsync, _fullPool.RunAsync, token => _meter.RunAsync(List, token)], cancellationToken);
 
     /// <summary>Makes a branch, which runs already, or starts ahead of its first connection or with it.</summary>
     public Task<BranchResult<Branch>> CreateAsync(BranchRequest request, CancellationToken cancellationToken) => _maker.CreateAsync(request, cancellationToken);
@@ -162,7 +164,7 @@ public sealed class BranchManager : IAsyncDisposable
         var found = Find(name.ToString());
         if (found.Value is not { } branch)
             return found.Error!;
-        return _quota.WhyNot(branch) is { } over ? over : await _computes.AcquireAsync(branch, cancellationToken);
+        return (_quota.WhyNot(branch) ?? _fullPool.WhyNot(branch)) is { } over ? over : await _computes.AcquireAsync(branch, cancellationToken);
     }
 
     /// <summary>Why no client may be this role of a branch; null when one may.</summary>
@@ -183,11 +185,12 @@ public sealed class BranchManager : IAsyncDisposable
     public string PasswordOf(Branch branch) => _passwords.Of(branch);
 
     /// <summary>Exclusive and shared bytes of each branch and of main; those of what runs may be two seconds old.</summary>
-    public async Task<PoolUsage> MeasureAsync(CancellationToken cancellationToken)
+    /// <param name="limit">When it takes longer, some are missing or older.</param>
+    public async Task<PoolUsage> MeasureAsync(TimeSpan limit, CancellationToken cancellationToken)
     {
         var branches = List();
         var volumes = branches.ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => branch.Name.ToString());
-        var measured = await _meter.MeasureAsync(branches, cancellationToken);
+        var measured = await _meter.MeasureAsync(branches, limit, cancellationToken);
         var (used, max, _) = _pool.Space();
         return new PoolUsage(
             measured.GetValueOrDefault(MainKeeper.Volume)?.TotalBytes ?? 0,

@@ -165,4 +165,13 @@ internal static partial class Log
 
     [LoggerMessage(2053, LogLevel.Warning, "What branches have used could not be written down; it is tried again, and a crash until then forgets it.")]
     public static partial void UsageNotSaved(ILogger logger, Exception exception);
+
+    [LoggerMessage(2054, LogLevel.Error, "The pool is full. Branch {Branch}, which has {Mebibytes} MiB for itself, is stopped; delete branches with --purge, or enlarge branching.pool-size.")]
+    public static partial void BranchStoppedForSpace(ILogger logger, string branch, long mebibytes);
+
+    [LoggerMessage(2055, LogLevel.Error, "The pool is full. What was held back for that is given to main and to the branches that run.")]
+    public static partial void ReserveReleased(ILogger logger);
+
+    [LoggerMessage(2056, LogLevel.Warning, "What is done about a full pool could not be done; it is tried again.")]
+    public static partial void FullPoolNotHandled(ILogger logger, Exception exception);
 }

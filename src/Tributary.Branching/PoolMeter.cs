@@ -17,20 +17,26 @@ internal sealed class PoolMeter(IStorageDriver storage, TimeProvider time)
     static readonly TimeSpan RestInterval = TimeSpan.FromSeconds(2);
 
     /// <summary>Ten milliseconds each at most: a tenth of a processor while very many come to rest, and a thousand are done within two minutes.</summary>
-    const int RestAtOnceMax = 20;
+    const int AtOnceMax = 20;
 
     readonly ConcurrentDictionary<string, Figure> _figures = new(StringComparer.Ordinal);
 
     /// <summary>The bytes of main and of these branches, by volume; one that is gone by now is missing.</summary>
+    /// <param name="limit">When it takes longer, what is not measured yet is missing or has an earlier figure: a thousand that have just slept take ten seconds.</param>
     /// <exception cref="StorageException">The file system's books cannot be read.</exception>
-    public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<Branch> branches, CancellationToken cancellationToken)
+    public async Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<Branch> branches, TimeSpan limit, CancellationToken cancellationToken)
     {
         var (now, started) = (time.GetUtcNow(), time.GetTimestamp());
         var volumes = branches.ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => RestOf(branch, now), StringComparer.Ordinal);
         volumes[MainKeeper.Volume] = null;
-        var due = volumes.Where(volume => !Holds(volume.Key, volume.Value, started)).ToDictionary(StringComparer.Ordinal);
-        if (due.Count > 0)
-            await MeasureAsync(due, started, cancellationToken);
+        var due = volumes.Where(volume => !Holds(volume.Key, volume.Value, started)).OrderBy(volume => _figures.ContainsKey(volume.Key)).ToList();
+        foreach (var some in due.Chunk(AtOnceMax))
+        {
+            if (limit != Timeout.InfiniteTimeSpan && time.GetElapsedTime(started) > limit)
+                break;
+            await MeasureAsync(some.ToDictionary(StringComparer.Ordinal), started, cancellationToken);
+        }
+
         foreach (var gone in _figures.Keys.Where(volume => !volumes.ContainsKey(volume)))
             _figures.TryRemove(gone, out _);
         return volumes.Keys.Select(volume => (Volume: volume, Known: _figures.TryGetValue(volume, out var figure), figure.Usage))
@@ -48,7 +54,7 @@ internal sealed class PoolMeter(IStorageDriver storage, TimeProvider time)
             {
                 var (now, started) = (time.GetUtcNow(), time.GetTimestamp());
                 var due = branches().Select(branch => KeyValuePair.Create(Branch.VolumeOf(branch.Number), RestOf(branch, now)))
-                    .Where(volume => volume.Value is not null && !Holds(volume.Key, volume.Value, started)).Take(RestAtOnceMax).ToDictionary(StringComparer.Ordinal);
+                    .Where(volume => volume.Value is not null && !Holds(volume.Key, volume.Value, started)).Take(AtOnceMax).ToDictionary(StringComparer.Ordinal);
                 if (due.Count > 0)
                     await MeasureAsync(due, started, cancellationToken);
             }

@@ -26,6 +26,9 @@ sealed record CrowdFigures(
 sealed class Crowd(
     DemoOptions options, INarrator narrator, IFreshData fresh, ServerBranches branches, ServerWatch watch, TributaryClient client, TimeProvider time)
 {
+    /// <summary>Half a second each at most.</summary>
+    const int ListsMax = 60;
+
     const int WakesMeasured = 10;
 
     public async Task<CrowdFigures> RunAsync(PostgresServer production, string database, OrderArrivals arrivals, CancellationToken cancellationToken)
@@ -77,12 +80,20 @@ sealed class Crowd(
         return new Snapshot(await ListAsync("agent-", cancellationToken), status.Branching, BranchMemory.ProportionalBytes());
     }
 
+    // A list does not wait for the bytes of very many; each asks for those that the one before lacks.
     async Task<IReadOnlyList<BranchResponse>> ListAsync(string prefix, CancellationToken cancellationToken)
     {
-        var listed = await client.ListBranchesAsync(cancellationToken);
-        return listed.Succeeded
-            ? [.. listed.Value.Branches.Where(branch => branch.Name.StartsWith(prefix, StringComparison.Ordinal))]
-            : throw new DemoException($"The branches cannot be listed: {listed.Problem.Detail}");
+        for (var i = 0; i < ListsMax; i++)
+        {
+            var listed = await client.ListBranchesAsync(cancellationToken);
+            if (!listed.Succeeded)
+                throw new DemoException($"The branches cannot be listed: {listed.Problem.Detail}");
+            var ours = listed.Value.Branches.Where(branch => branch.Name.StartsWith(prefix, StringComparison.Ordinal)).ToList();
+            if (ours.All(branch => branch.ExclusiveBytes is not null))
+                return ours;
+        }
+
+        throw new DemoException("What the branches hold alone cannot be measured; the server's log says why.");
     }
 
     sealed record Snapshot(IReadOnlyList<BranchResponse> Branches, BranchingStatusResponse Pool, long MemoryBytes);

@@ -54,6 +54,30 @@ public sealed class PoolFullTests : IAsyncLifetime
         Assert.Equal(1000L, await ScalarAsync(ConnectionString(otherLease), "SELECT count(*) FROM mine"));
     }
 
+    [Fact]
+    public async Task Main_and_the_other_branches_go_on_when_a_branch_has_filled_the_pool()
+    {
+        var other = await _fixture.CreateAsync("full-other");
+        await using var otherLease = await _fixture.ConnectAsync(other);
+        await ExecuteAsync(ConnectionString(otherLease), "CREATE TABLE mine AS SELECT 1 AS x; CHECKPOINT");
+        await UntilAsync(() => File.Exists(Path.Combine(Pool, "reserve")), () => $"nothing is held back of {FreeBytes()} bytes");
+        var greedy = await _fixture.CreateAsync("full-greedy");
+        await using (var lease = await _fixture.ConnectAsync(greedy))
+            await FillAsync(lease);
+
+        // Without anybody's doing.
+        await ExecuteAsync(_fixture.Production.ConnectionString("bank"), "CREATE TABLE while_full AS SELECT i, repeat('x', 500) FROM generate_series(1, 20000) i");
+        await MainHasAllAsync();
+        await ExecuteAsync(ConnectionString(otherLease), "INSERT INTO mine SELECT generate_series(2, 1000); CHECKPOINT");
+        Assert.Equal(1000L, await ScalarAsync(ConnectionString(otherLease), "SELECT count(*) FROM mine"));
+        var refused = await _fixture.Manager.ConnectAsync(greedy.Name, Token);
+        Assert.Equal(BranchErrorKind.PoolFull, refused.Error?.Kind);
+        Assert.Contains("--purge", refused.Error!.Message, StringComparison.Ordinal);
+
+        Assert.True((await _fixture.Manager.DeleteAsync(greedy.Name, purge: true, Token)).Succeeded);
+        await UntilAsync(() => File.Exists(Path.Combine(Pool, "reserve")), () => $"nothing is held back again of {FreeBytes()} bytes");
+    }
+
     [Theory]
     [InlineData(BranchOrigin.Seed, 1)]
     [InlineData(BranchOrigin.Now, 1)]

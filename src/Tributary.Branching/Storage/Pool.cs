@@ -51,15 +51,22 @@ internal sealed class Pool
         return pool;
     }
 
-    /// <summary>Bytes used in the pool, and the bytes it can hold.</summary>
+    /// <summary>Whether it is an image of ours.</summary>
+    public bool IsImage => _image is not null;
+
+    /// <summary>What is held back in it (<see cref="PoolReserve"/>).</summary>
+    public string ReserveFile => Path.Combine(Root, "reserve");
+
+    /// <summary>Bytes used in the pool, without what is held back, the bytes it can hold, and those that are free.</summary>
     public (long Used, long Max, long Free) Space()
     {
         var drive = new DriveInfo(Root);
+        var reserve = new FileInfo(ReserveFile);
 
         // The root of a dataset knows what is free for all, but of what is used only its own part.
         return Driver is ZfsDriver zfs
             ? (zfs.UsedBytes, zfs.UsedBytes + drive.AvailableFreeSpace, drive.AvailableFreeSpace)
-            : (drive.TotalSize - drive.TotalFreeSpace, drive.TotalSize, drive.AvailableFreeSpace);
+            : (drive.TotalSize - drive.TotalFreeSpace - (reserve.Exists ? reserve.Length : 0), drive.TotalSize, drive.AvailableFreeSpace);
     }
 
     /// <summary>Makes the image larger when it fills up, the configuration allows it and the machine's disk has room; answers whether it did.</summary>

@@ -19,11 +19,11 @@ public sealed class PoolMeterTests
     {
         Branch[] asleep = [Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 0)];
 
-        Assert.Equal(3, (await _meter.MeasureAsync(asleep, Token)).Count);
+        Assert.Equal(3, (await _meter.MeasureAsync(asleep, Timeout.InfiniteTimeSpan, Token)).Count);
         _time.Advance(TimeSpan.FromMinutes(10));
-        var again = await _meter.MeasureAsync(asleep, Token);
+        var again = await _meter.MeasureAsync(asleep, Timeout.InfiniteTimeSpan, Token);
         _time.Advance(TimeSpan.FromMinutes(10));
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 9), asleep[1]], Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 9), asleep[1]], Timeout.InfiniteTimeSpan, Token);
 
         Assert.Equal([["branches/b1", "branches/b2", "main"], ["main"], ["branches/b1", "main"]], _driver.Asked);
         Assert.Equal(_driver.BytesOf("branches/b2"), again["branches/b2"].ExclusiveBytes);
@@ -38,14 +38,27 @@ public sealed class PoolMeterTests
             Sleeping(2, ranSeconds: 5) with { LastUsedAt = _time.GetUtcNow() },
         ];
 
-        await _meter.MeasureAsync(branches, Token);
+        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
         _time.Advance(TimeSpan.FromSeconds(1));
-        await _meter.MeasureAsync(branches, Token);
+        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
         _time.Advance(TimeSpan.FromSeconds(2));
-        await _meter.MeasureAsync(branches, Token);
+        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
 
         Assert.Equal(2, _driver.Asked.Count);
         Assert.Equal(_driver.Asked[0], _driver.Asked[1]);
+    }
+
+    [Fact]
+    public async Task Who_cannot_wait_gets_what_is_measured_by_then_and_the_rest_later()
+    {
+        Branch[] branches = [.. Enumerable.Range(1, 50).Select(number => Sleeping(number, ranSeconds: 5))];
+        _driver.Took = () => _time.Advance(TimeSpan.FromSeconds(0.3));
+
+        var first = await _meter.MeasureAsync(branches, TimeSpan.FromSeconds(0.5), Token);
+        var second = await _meter.MeasureAsync(branches, TimeSpan.FromSeconds(0.5), Token);
+
+        Assert.Equal((40, 51), (first.Count, second.Count));
+        Assert.Equal(51, _driver.Asked.SelectMany(volumes => volumes).Distinct().Count());
     }
 
     [Fact]
@@ -61,7 +74,7 @@ public sealed class PoolMeterTests
             await BranchingFixture.UntilAsync(() => _driver.Asked.Count == round, () => $"{_driver.Asked.Count} measurements");
         }
 
-        await _meter.MeasureAsync(branches, Token);
+        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
         Assert.Equal([20, 5], _driver.Asked.Take(2).Select(asked => asked.Count));
         Assert.Equal(["branches/b26", "main"], _driver.Asked[2]);
         await stop.CancelAsync();
@@ -71,9 +84,9 @@ public sealed class PoolMeterTests
     [Fact]
     public async Task What_was_at_rest_a_moment_ago_and_runs_now_is_measured_anew()
     {
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0)], Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0)], Timeout.InfiniteTimeSpan, Token);
 
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0) with { Compute = ComputeState.Running }], Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0) with { Compute = ComputeState.Running }], Timeout.InfiniteTimeSpan, Token);
 
         Assert.Equal([["branches/b1", "main"], ["branches/b1"]], _driver.Asked);
     }
@@ -81,10 +94,10 @@ public sealed class PoolMeterTests
     [Fact]
     public async Task What_is_gone_is_left_out()
     {
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], Timeout.InfiniteTimeSpan, Token);
         _driver.Gone = "branches/b3";
 
-        var left = await _meter.MeasureAsync([Sleeping(2, ranSeconds: 5), Sleeping(3, ranSeconds: 5)], Token);
+        var left = await _meter.MeasureAsync([Sleeping(2, ranSeconds: 5), Sleeping(3, ranSeconds: 5)], Timeout.InfiniteTimeSpan, Token);
 
         Assert.Equal(["branches/b2", "main"], left.Keys.Order());
     }
@@ -98,6 +111,8 @@ public sealed class PoolMeterTests
 
     sealed class CountingDriver : IStorageDriver
     {
+        public Action Took { get; set; } = static () => { };
+
         public List<List<string>> Asked { get; } = [];
 
         public string? Gone { get; set; }
@@ -113,6 +128,7 @@ public sealed class PoolMeterTests
         public Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
         {
             Asked.Add([.. volumes.Order()]);
+            Took();
             return Task.FromResult<IReadOnlyDictionary<string, BranchUsage>>(volumes.Where(volume => volume != Gone).ToDictionary(volume => volume, volume => new BranchUsage(BytesOf(volume), BytesOf(volume))));
         }
 
