@@ -160,6 +160,7 @@ internal sealed class BranchMaker(
             if (recovered.Value is not { } past)
                 return recovered;
             await KeepBirthAsync(volume, BirthOf(past, use, number), cancellationToken);
+            await FlushCloneAsync(volume, cancellationToken);
             return past;
         }
 
@@ -169,10 +170,12 @@ internal sealed class BranchMaker(
                 return notForked;
             DataDirectory.StripFork(storage.PathOf(volume));
             await KeepBirthAsync(volume, BirthOf(cut, use, number), cancellationToken);
+            await FlushCloneAsync(volume, cancellationToken);
         }
         else if ((use?.Volume ?? cut.Volume) is { } frozen)
         {
             await storage.CloneAsync(frozen, volume, cancellationToken);
+            await FlushCloneAsync(volume, cancellationToken);
         }
         else if (cut.Spare is { } spare && (!staysAwake || branch.Policy.Settings.Count > 0 || branch.Policy.Durability == Durability.Durable))
         {
@@ -184,6 +187,10 @@ internal sealed class BranchMaker(
 
         return cut;
     }
+
+    // Where a clone is many files they are in memory still, and after a loss of power the catalog would tell of a branch that lacks some of them.
+    Task FlushCloneAsync(string volume, CancellationToken cancellationToken) =>
+        storage.ClonesAreAtomic ? Task.CompletedTask : PoolFlush.FlushAsync(storage.PathOf(volume), cancellationToken);
 
     async Task KeepBirthAsync(string volume, string? birth, CancellationToken cancellationToken)
     {
