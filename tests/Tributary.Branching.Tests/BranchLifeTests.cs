@@ -18,6 +18,7 @@ public sealed class BranchLifeTests(KeepingFixture keeping) : IClassFixture<Keep
         // Asynchronous commits: the newest are in the server's memory alone.
         for (var i = 0; i < 20; i++)
             await ExecuteAsync(ConnectionString(lease), $"CREATE TABLE IF NOT EXISTS mine (x int); INSERT INTO mine VALUES ({i})");
+        await ScalarAsync(ConnectionString(lease), "SELECT pg_create_physical_replication_slot('held', true)");
         if (!running)
         {
             await lease.DisposeAsync();
@@ -30,9 +31,11 @@ public sealed class BranchLifeTests(KeepingFixture keeping) : IClassFixture<Keep
         Assert.Equal(parent.Lsn, fork.Lsn);
         await using var forked = await fixture.ConnectAsync(fork);
         Assert.Equal(20L, await ScalarAsync(ConnectionString(forked), "SELECT count(*) FROM mine"));
+        Assert.Equal(0L, await ScalarAsync(ConnectionString(forked), "SELECT count(*) FROM pg_replication_slots"));
         await ExecuteAsync(ConnectionString(forked), "DELETE FROM mine; CREATE TABLE own (x int)");
         await using var again = await fixture.ConnectAsync(parent);
         Assert.Equal(20L, await ScalarAsync(ConnectionString(again), "SELECT count(*) FROM mine"));
+        Assert.Equal(1L, await ScalarAsync(ConnectionString(again), "SELECT count(*) FROM pg_replication_slots"));
         Assert.Equal(DBNull.Value, await ScalarAsync(ConnectionString(again), "SELECT to_regclass('own')::text"));
         Assert.NotEqual(fixture.Manager.PasswordOf(parent), fixture.Manager.PasswordOf(fork));
     }
@@ -80,6 +83,7 @@ public sealed class BranchLifeTests(KeepingFixture keeping) : IClassFixture<Keep
         await using var after = await fixture.ConnectAsync(reset.Value);
         Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(after), "SELECT sum(balance) FROM accounts"));
         Assert.Equal(9, await ScalarAsync(ConnectionString(after), "SELECT max(x) FROM later"));
+        Assert.Equal(0L, await ScalarAsync(ConnectionString(after), "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL"));
         Assert.False(Directory.Exists(Path.Combine(fixture.Options.StateDirectory, "pool", "branches", $"b{branch.Number}")));
     }
 

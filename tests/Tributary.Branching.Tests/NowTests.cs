@@ -62,18 +62,43 @@ public sealed class NowTests(BranchingFixture fixture) : IClassFixture<Branching
         await using var lease = await fixture.ConnectAsync(branch);
         var connection = ConnectionString(lease);
 
-        Assert.Equal(DBNull.Value, await ScalarAsync(connection, "SELECT pg_stat_file('/socket/up', missing_ok => true)::text"));
+        Assert.Equal(0L, await ScalarAsync(connection, "SELECT count(*) FROM pg_ls_dir('/main')"));
         Assert.Equal("", await ScalarAsync(connection, "SHOW primary_conninfo"));
         Assert.Equal(false, await ScalarAsync(connection, "SELECT pg_is_in_recovery()"));
         Assert.Equal(0L, await ScalarAsync(connection, "SELECT count(*) FROM pg_stat_wal_receiver"));
         Assert.Equal(0L, await ScalarAsync(connection, "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL"));
         Assert.Equal("off", await ScalarAsync(connection, "SHOW archive_mode"));
         await ExecuteAsync(connection, "CREATE EXTENSION dblink");
-        foreach (var host in new[] { "/socket/up", "/socket/up/.s.PGSQL.5432", fixture.Production.SocketDirectory, "127.0.0.1" })
+        foreach (var host in new[] { "/main", "/main/.s.PGSQL.5432", fixture.Production.SocketDirectory, "127.0.0.1" })
         {
             var refused = await Assert.ThrowsAsync<PostgresException>(() => ExecuteAsync(connection, $"SELECT dblink_connect('host={host} port={fixture.Production.Port} user=postgres')"));
             Assert.Equal("08001", refused.SqlState);
         }
+    }
+
+    // Before its first checkpoint.
+    [Fact]
+    public async Task A_promoted_spare_that_crashes_at_once_is_defused_still()
+    {
+        await SpareAsync();
+        await MoveAsync();
+        var branch = await fixture.CreateAsync("crashed", BranchOrigin.Now);
+        var folder = Path.Combine(fixture.Options.StateDirectory, "run", $"b{branch.Number}", "conf");
+        foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
+        {
+            using (process)
+            {
+                if ((await File.ReadAllTextAsync($"/proc/{process.Id}/cmdline", Token)).Split('\0').Contains(folder))
+                    process.Kill();
+            }
+        }
+
+        await UntilAsync(() => fixture.Manager.CrashesOf(branch) == 1, () => "it has not crashed");
+        await using var lease = await fixture.ConnectAsync(branch);
+
+        Assert.Equal(0L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM pg_authid WHERE rolpassword IS NOT NULL"));
+        Assert.Equal((false, ""), (await ScalarAsync(ConnectionString(lease), "SELECT pg_is_in_recovery()"), await ScalarAsync(ConnectionString(lease), "SHOW primary_conninfo")));
+        Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(lease), "SELECT sum(balance) FROM accounts"));
     }
 
     [Fact]

@@ -33,6 +33,24 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         await UntilAsync(() => Answers(lease), () => $"the branch does not come back:\n{string.Join('\n', Fixture.Manager.LogOf(Fixture.Manager.Find("mem-hog").Value!).Tail(30).Lines)}");
     }
 
+    // It runs before anybody asks for it, and a branch gets it as it is.
+    [Fact]
+    public async Task A_spare_is_in_a_group_with_the_limits_of_a_branch()
+    {
+        SkipWithoutGroups();
+        await UntilAsync(() => Fixture.Manager.Status.SparesReady > 0, () => $"no spare: {Fixture.Manager.Status}");
+        var run = Path.Combine(Fixture.Options.StateDirectory, "run");
+        var spare = Path.GetFileName(Assert.Single(Directory.EnumerateDirectories(run), folder => Directory.Exists(Path.Combine(folder, "up"))));
+
+        var groups = Directory.EnumerateDirectories("/sys/fs/cgroup", spare, new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true })
+            .Where(group => File.ReadAllLines(Path.Combine(group, "cgroup.procs")).Any(process => File.ReadAllText($"/proc/{process}/cmdline").Contains(Path.Combine(run, spare), StringComparison.Ordinal)))
+            .ToList();
+
+        // A group by controller in version 1, one for all in version 2.
+        var limits = groups.SelectMany(group => new[] { "memory.max", "memory.limit_in_bytes" }.Select(file => Path.Combine(group, file))).Where(File.Exists).Select(File.ReadAllText);
+        Assert.Equal($"{128 << 20}", Assert.Single(limits).Trim());
+    }
+
     [Fact]
     public async Task Processor_time_is_rationed_and_counted()
     {

@@ -17,6 +17,8 @@ public sealed class KillLoopTests : IAsyncDisposable
 
     static readonly int Rounds = int.Parse(Environment.GetEnvironmentVariable("TRIBUTARY_KILL_ROUNDS") ?? "12", CultureInfo.InvariantCulture);
     static readonly int Seed = int.Parse(Environment.GetEnvironmentVariable("TRIBUTARY_KILL_SEED") ?? $"{Random.Shared.Next()}", CultureInfo.InvariantCulture);
+    static readonly string[] Actions = ["create", "seed", "fork", "past", "reset", "birth", "rename", "delete"];
+
     static readonly TimeSpan Limit = TimeSpan.FromSeconds(30);
 
     readonly TestSpace _space = new();
@@ -129,39 +131,47 @@ public sealed class KillLoopTests : IAsyncDisposable
         var random = new Random(seed);
         while (true)
         {
-            var (name, action, answer) = Next(running, random);
+            var (names, action, answer) = Next(running, random);
+            var name = names[0];
             var result = await answer;
             lock (_acknowledged)
             {
                 _answers[name] = $"{_answers.GetValueOrDefault(name)} {TimeProvider.System.GetUtcNow():mm:ss.fff} {action}: {(result.Problem is { } problem ? $"{problem.Code} {problem.Detail}" : "done")}";
-                if (result.Succeeded && action == "delete")
+                if (result.Succeeded && action is ("delete" or "rename"))
                     _acknowledged.Remove(name);
-                else if (result.Succeeded)
-                    _acknowledged[name] = result.Value.Id;
+                if (result.Succeeded && action != "delete")
+                    _acknowledged[result.Value.Name] = result.Value.Id;
                 var isLost = !result.Succeeded && result.Problem.Code == ProblemCodes.ServerUnreachable;
-                if (!isLost)
-                    _unknown.Remove(name);
                 if (isLost)
                     return;
+                _unknown.ExceptWith(names);
             }
         }
     }
 
-    (string Name, string Action, Task<ApiResult<BranchResponse>> Answer) Next(RunningTributary running, Random random)
+    (string[] Names, string Action, Task<ApiResult<BranchResponse>> Answer) Next(RunningTributary running, Random random)
     {
         lock (_acknowledged)
         {
             // A branch that another client is at work on is left to that one.
             var free = _acknowledged.Keys.Where(name => !_unknown.Contains(name)).Order().ToList();
             var name = free.Count > 0 ? free[random.Next(free.Count)] : "";
-            var action = free.Count == 0 ? "create" : free.Count >= BranchesMax ? "delete" : new[] { "create", "seed", "fork", "reset", "birth", "delete" }[random.Next(6)];
-            var target = action is "create" or "seed" or "fork" ? $"k{++_names}" : name;
-            _unknown.Add(target);
-            return (target, action, action switch
+            var action = free.Count == 0 ? "create" : free.Count >= BranchesMax ? "delete" : Actions[random.Next(Actions.Length)];
+            string[] names = action switch
+            {
+                "create" or "seed" or "fork" or "past" => [$"k{++_names}"],
+                "rename" => [name, $"k{++_names}"],
+                _ => [name],
+            };
+            var target = names[0];
+            _unknown.UnionWith(names);
+            return (names, action, action switch
             {
                 "create" => running.Api.CreateBranchAsync(new BranchCreateRequest { Name = target }, Token),
                 "seed" => running.Api.CreateBranchAsync(new BranchCreateRequest { Name = target, FromSeed = true }, Token),
                 "fork" => running.Api.CreateBranchAsync(new BranchCreateRequest { Name = target, From = name }, Token),
+                "past" => running.Api.CreateBranchAsync(new BranchCreateRequest { Name = target, At = $"{TimeProvider.System.GetUtcNow().AddSeconds(-1):O}" }, Token),
+                "rename" => running.Api.UpdateBranchAsync(target, new BranchUpdateRequest { Name = names[1] }, Token),
                 "reset" => running.Api.ResetBranchAsync(target, BranchResetTarget.Parent, Token),
                 "birth" => running.Api.ResetBranchAsync(target, BranchResetTarget.Birth, Token),
                 _ => running.Api.DeleteBranchAsync(target, purge: random.Next(2) == 0, Token),
