@@ -57,6 +57,33 @@ public sealed class LargeTransactionTests
     }
 
     [Fact]
+    public async Task A_command_that_a_savepoint_undoes_is_not_carried_from_an_open_transaction()
+    {
+        await using var stream = await CreateAsync();
+        await stream.StartAndCatchUpAsync();
+
+        // The server sends each part while the transaction is open, the command with the first.
+        await stream.SourceAsync(
+            """
+            BEGIN;
+            INSERT INTO item SELECT i, 1, repeat('a', 100) FROM generate_series(2001, 4000) i;
+            SAVEPOINT s;
+            ALTER TABLE doc ADD undone int DEFAULT 5;
+            DROP TABLE log;
+            INSERT INTO item SELECT i, 2, repeat('b', 100) FROM generate_series(4001, 8000) i;
+            ROLLBACK TO s;
+            ALTER TABLE doc ADD kept int DEFAULT 6;
+            INSERT INTO item SELECT i, 3, repeat('c', 100) FROM generate_series(4001, 6000) i;
+            INSERT INTO log VALUES ('there');
+            COMMIT
+            """);
+        await stream.CatchUpAsync();
+
+        await stream.AssertEqualAsync();
+        Assert.Equal("id,body,other,kept", await StreamHarness.ScalarAsync(stream.Target, "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'doc'::regclass AND attnum > 0 AND NOT attisdropped"));
+    }
+
+    [Fact]
     public async Task What_savepoints_undo_is_left_out_and_what_they_keep_is_there()
     {
         await using var stream = await CreateAsync();
