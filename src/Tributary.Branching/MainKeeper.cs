@@ -121,7 +121,8 @@ internal sealed class MainKeeper : IAsyncDisposable
             }
 
             // Step 4: begin anew.
-            await AbandonAsync(await watching, cancellationToken);
+            var why = await watching;
+            await UntilDoneAsync(token => AbandonAsync(why, token), cancellationToken);
         }
     }
 

@@ -93,10 +93,40 @@ public sealed class StreamHarness : IAsyncDisposable
         while (!condition(Pipeline!.Status))
         {
             if (_run!.IsFaulted)
-                await _run;
+                await FailAsync();
             if (TimeProvider.System.GetElapsedTime(deadline) > Deadline)
                 throw new TimeoutException($"The stream did not get there: {Pipeline.Status}");
             await Task.Delay(TimeSpan.FromMilliseconds(2), TimeProvider.System, Cancelled);
+        }
+    }
+
+    // Whether the source has described a command, or the stream has lost the description, shows only in what the slot still holds.
+    async Task FailAsync()
+    {
+        try
+        {
+            await _run!;
+        }
+        catch (StreamException failure) when (failure.Kind == StreamErrorKind.Schema)
+        {
+            throw new InvalidOperationException($"{failure.Message} The slot holds:\n{await HeldAsync()}", failure);
+        }
+    }
+
+    async Task<string> HeldAsync()
+    {
+        try
+        {
+            return string.Join('\n', await ColumnAsync(
+                Source,
+                $"""
+                SELECT lsn || ' ' || xid || ' ' || encode(substr(data, 1, 400), 'escape')
+                FROM pg_logical_slot_peek_binary_changes('{Options.SlotName}', NULL, 500, 'proto_version', '1', 'publication_names', '{Options.PublicationName}', 'messages', 'true')
+                """));
+        }
+        catch (NpgsqlException exception)
+        {
+            return exception.Message;
         }
     }
 

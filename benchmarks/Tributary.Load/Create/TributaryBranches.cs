@@ -52,9 +52,8 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
         var started = Stopwatch.GetTimestamp();
         var branch = await _followed.CreateBranchAsync(new BranchCreateRequest { Name = name, FromSeed = !_asOfNow }, cancellationToken);
         var created = Stopwatch.GetElapsedTime(started);
-        await using var connection = new NpgsqlConnection(FollowedProduction.ConnectionString(branch));
-        await connection.OpenAsync(cancellationToken);
-        await using var command = new NpgsqlCommand(_asOfNow ? SeedDirectory.FirstWrite : SeedDirectory.FirstRowQuery, connection);
+        await using var source = Source(branch);
+        await using var command = source.CreateCommand(_asOfNow ? SeedDirectory.FirstWrite : SeedDirectory.FirstRowQuery);
         var row = await command.ExecuteScalarAsync(cancellationToken);
         if ($"{row}" != SeedDirectory.FirstRow)
             throw new InvalidOperationException($"The branch {name} answered {row} instead of {SeedDirectory.FirstRow}.");
@@ -62,6 +61,15 @@ sealed class TributaryBranches : IBranchMaker, IAsyncDisposable
         return new MadeBranch(
             elapsed, [("create over the API", created), ("connect, wake, query", elapsed - created)],
             ProcessMeter.TreeBytes(_followed.Tributary.ProcessId) - memoryBefore, () => _followed.DeleteBranchAsync(name));
+    }
+
+    // psql, with which the bare shell asks, reads no types before its first question. The driver, with which a bare promotion is asked, does.
+    NpgsqlDataSource Source(BranchResponse branch)
+    {
+        var source = new NpgsqlDataSourceBuilder(FollowedProduction.ConnectionString(branch));
+        if (!_asOfNow)
+            source.ConfigureTypeLoading(static types => types.EnableTypeLoading(false));
+        return source.Build();
     }
 
     public async ValueTask DisposeAsync()
