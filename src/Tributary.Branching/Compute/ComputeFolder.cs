@@ -100,15 +100,24 @@ internal sealed class ComputeFolder(string path)
             Directory.CreateDirectory(folder, OwnerOnly);
         File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile));
         File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile + LockSuffix));
-        await WriteSettingsAsync(settings, cancellationToken);
+        await File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
         await File.WriteAllTextAsync(HbaFile, "local all all trust\nlocal replication all trust\n", cancellationToken);
         await File.WriteAllTextAsync(IdentFile, "", cancellationToken);
         PostgresUser.Own(path, SocketDirectory, OpeningDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
     }
 
-    /// <summary>Writes the settings alone, also below a server that runs.</summary>
-    public Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) =>
-        File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
+    /// <summary>
+    /// Writes the settings alone, below a server that runs. The file is there already: one that was made anew could come into a folder that is
+    /// just being removed with its branch, which then would not be empty.
+    /// </summary>
+    /// <exception cref="IOException">The folder has been removed.</exception>
+    public async Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken)
+    {
+        await using var file = new FileStream(ConfigurationFile, FileMode.Truncate, FileAccess.Write);
+        await using var writer = new StreamWriter(file);
+        foreach (var line in Common.Concat(settings))
+            await writer.WriteLineAsync(line.AsMemory(), cancellationToken);
+    }
 
     /// <summary>
     /// Takes the socket of a sandboxed server that is ready to where its sandbox does not reach, and removes the folder that it was opened in.
