@@ -79,6 +79,7 @@ public sealed class LargeTransactionTests
             """);
         await stream.CatchUpAsync();
 
+        await AssertStreamedAsync(stream);
         await stream.AssertEqualAsync();
         Assert.Equal("id,body,other,kept", await StreamHarness.ScalarAsync(stream.Target, "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'doc'::regclass AND attnum > 0 AND NOT attisdropped"));
     }

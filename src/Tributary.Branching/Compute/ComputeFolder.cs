@@ -100,7 +100,7 @@ internal sealed class ComputeFolder(string path)
             Directory.CreateDirectory(folder, OwnerOnly);
         File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile));
         File.Delete(Path.Combine(SocketDirectory, LaunchSpec.SocketFile + LockSuffix));
-        await File.WriteAllLinesAsync(ConfigurationFile, [.. Common, .. settings], cancellationToken);
+        await WriteSettingsAsync(FileMode.Create, settings, cancellationToken);
         await File.WriteAllTextAsync(HbaFile, "local all all trust\nlocal replication all trust\n", cancellationToken);
         await File.WriteAllTextAsync(IdentFile, "", cancellationToken);
         PostgresUser.Own(path, SocketDirectory, OpeningDirectory, ConfigurationDirectory, ConfigurationFile, HbaFile, IdentFile);
@@ -111,13 +111,7 @@ internal sealed class ComputeFolder(string path)
     /// just being removed with its branch, which then would not be empty.
     /// </summary>
     /// <exception cref="IOException">The folder has been removed.</exception>
-    public async Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken)
-    {
-        await using var file = new FileStream(ConfigurationFile, FileMode.Truncate, FileAccess.Write);
-        await using var writer = new StreamWriter(file);
-        foreach (var line in Common.Concat(settings))
-            await writer.WriteLineAsync(line.AsMemory(), cancellationToken);
-    }
+    public Task WriteSettingsAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => WriteSettingsAsync(FileMode.Truncate, settings, cancellationToken);
 
     /// <summary>
     /// Takes the socket of a sandboxed server that is ready to where its sandbox does not reach, and removes the folder that it was opened in.
@@ -176,6 +170,14 @@ internal sealed class ComputeFolder(string path)
         var lines = File.ReadLines(LogFile).TakeLast(LinesSearched).ToList();
         lines.RemoveRange(0, Math.Max(0, lines.FindLastIndex(static line => line.Contains(Start, StringComparison.Ordinal))));
         return string.Join(" | ", lines.Where((line, index) => index >= lines.Count - LinesShown || IsCause(line)).Select(line => line.Length > 300 ? line[..300] : line));
+    }
+
+    async Task WriteSettingsAsync(FileMode mode, IReadOnlyList<string> settings, CancellationToken cancellationToken)
+    {
+        await using var file = new FileStream(ConfigurationFile, mode, FileAccess.Write);
+        await using var writer = new StreamWriter(file);
+        foreach (var line in Common.Concat(settings))
+            await writer.WriteLineAsync(line.AsMemory(), cancellationToken);
     }
 
     static bool IsCause(string line) => Causes.Any(cause => line.Contains(cause, StringComparison.Ordinal));
