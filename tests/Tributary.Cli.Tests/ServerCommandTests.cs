@@ -191,7 +191,7 @@ public sealed class ServerCommandTests(ServerFixture fixture) : IClassFixture<Se
 
         var (code, log) = await server.StopAsync(signal);
 
-        Assert.Equal(0, code);
+        Assert.True(code == 0, log);
         Assert.Contains("Tributary has stopped", log, StringComparison.Ordinal);
         Assert.DoesNotContain(server.State, await File.ReadAllTextAsync("/proc/mounts", TributaryProgram.Token), StringComparison.Ordinal);
         Assert.False(Path.Exists(server.Socket));

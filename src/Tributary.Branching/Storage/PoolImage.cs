@@ -11,6 +11,11 @@ namespace Tributary.Branching.Storage;
 /// <param name="bytesMax">What the image may grow to.</param>
 internal sealed class PoolImage(string stateDirectory, string fileSystem, long bytesMax)
 {
+    /// <summary>With its pause about ten seconds: whatever still holds the mount by then is there to stay, and the message names the way to find it.</summary>
+    const int UnmountAttemptsMax = 50;
+
+    static readonly TimeSpan UnmountPause = TimeSpan.FromMilliseconds(200);
+
     public const string FileName = "pool.img";
 
     /// <summary>Exists while the image is mounted, so that the next start knows of a close that did not happen.</summary>
@@ -107,7 +112,15 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem, long b
     /// <summary>Unmounts; the data stays in the image.</summary>
     public async Task UnmountAsync(string root)
     {
-        var result = await ChildProcesses.RunAsync(new ChildProcessSpec("umount", [root]), CancellationToken.None);
+        var unmount = new ChildProcessSpec("umount", [root]);
+        var result = await ChildProcesses.RunAsync(unmount, CancellationToken.None);
+        // A process that has just ended, or a command that has just answered, may hold the mount a moment longer on a busy machine.
+        for (var attempt = 1; attempt < UnmountAttemptsMax && result.StandardError.Contains("busy", StringComparison.Ordinal); attempt++)
+        {
+            await Task.Delay(UnmountPause, TimeProvider.System);
+            result = await ChildProcesses.RunAsync(unmount, CancellationToken.None);
+        }
+
         if (!result.Succeeded)
             throw new StorageException($"Cannot unmount {root}: {result.StandardError.Trim()} End what still uses it (fuser -vm {root}) and run: umount {root}");
         File.Delete(_marker);
