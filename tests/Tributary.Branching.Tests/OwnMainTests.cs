@@ -37,6 +37,28 @@ public sealed class OwnMainTests
     }
 
     [Fact]
+    public async Task Mains_of_several_major_versions_serve_side_by_side_in_one_process()
+    {
+        var majors = PostgresInstallation.FindAll().Select(static found => found.Major).Where(static major => major >= 13).Distinct().ToList();
+        Assert.True(majors.Count > 1, "Only one major version of Postgres is installed (eng/postgres-versions.sh brings more).");
+        var fixtures = majors.ConvertAll(static major => (Major: major, Fixture: new OwnMainFixture { Adjust = options => options with { OwnMajor = major } }));
+        try
+        {
+            await Task.WhenAll(fixtures.Select(static item => item.Fixture.InitializeAsync().AsTask()));
+            foreach (var (major, fixture) in fixtures)
+            {
+                var branch = await fixture.CreateAsync($"of-{major}");
+                Assert.Equal($"{major}", $"{await fixture.AskAsync(branch, "app", "SELECT current_setting('server_version_num')::int / 10000")}");
+            }
+        }
+        finally
+        {
+            foreach (var (_, fixture) in fixtures)
+                await fixture.DisposeAsync();
+        }
+    }
+
+    [Fact]
     public async Task At_rest_it_makes_no_seeds_and_a_branch_as_of_now_is_the_newest()
     {
         await using var fixture = new OwnMainFixture();

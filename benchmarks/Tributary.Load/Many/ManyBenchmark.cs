@@ -8,14 +8,16 @@ namespace Tributary.Load.Many;
 /// <summary>
 /// Whether a server with very many branches stays small and quick, and each branch usable. One that is not usable ends the benchmark.
 /// 1. Follow a production. 2. Make the branches, asleep. 3. Enter some and stay in them. 4. List all, again and again.
-/// 5. Ask each running branch, and wake some of the sleeping ones. 6. Judge.
+/// 5. Ask each running branch, and wake every sleeping one. 6. Judge.
 /// </summary>
 sealed class ManyBenchmark : IBenchmark
 {
     const double ListMsMax = 50;
     const long ResidentBytesMax = 150L << 20;
     const int ListRounds = 10;
-    const int SleepersWoken = 50;
+
+    // Those that were woken and left, and have not gone to sleep again.
+    const int LeftRunningMax = 50;
 
     // Enough to keep two cores at work, as an impatient script would.
     const int AtOnce = 4;
@@ -42,7 +44,7 @@ sealed class ManyBenchmark : IBenchmark
         var installation = PostgresInstallation.FindNewest();
         await using var pool = await LoopPool.CreateAsync(cancellationToken);
         await using var followed = await FollowedProduction.StartInAsync(
-            installation, pool, "tributary", $", branches-max: {_options.Branches}, running-max: {_options.Running + SleepersWoken}, idle-timeout: 1h", SeedDirectory.FillAsync, cancellationToken);
+            installation, pool, "tributary", $", branches-max: {_options.Branches}, running-max: {_options.Running + LeftRunningMax}, idle-timeout: 1s", SeedDirectory.FillAsync, cancellationToken);
 
         // Step 2: Make the branches, asleep.
         var names = Enumerable.Range(0, _options.Branches).Select(static number => $"many-{number}").ToList();
@@ -60,11 +62,11 @@ sealed class ManyBenchmark : IBenchmark
             // Step 4: List all, again and again.
             var (lists, listCpuMs) = await ListAsync(followed, cancellationToken);
 
-            // Step 5: Ask each running branch, and wake some of the sleeping ones.
+            // Step 5: Ask each running branch, and wake every sleeping one.
             var asks = await TimeEachAsync(guests, guest => guest.AskAsync(cancellationToken), cancellationToken);
             var status = await followed.StatusAsync(cancellationToken);
             var wakes = await TimeEachAsync(
-                Sample(branches.Skip(_options.Running).ToList()), branch => FollowedProduction.AskAsync(branch, SeedDirectory.FirstRowQuery, SeedDirectory.FirstRow, cancellationToken), cancellationToken);
+                [.. branches.Skip(_options.Running)], branch => FollowedProduction.AskAsync(branch, SeedDirectory.FirstRowQuery, SeedDirectory.FirstRow, cancellationToken), cancellationToken);
 
             // Step 6: Judge.
             var resident = ProcessMeter.PeakResidentBytes(followed.Tributary.ProcessId);
@@ -79,20 +81,13 @@ sealed class ManyBenchmark : IBenchmark
                     new Measurement(Role.Ours, "wake a sleeping one", wakes.ToString(), null, null),
                 ],
                 Math.Max(lists.P50 / ListMsMax, resident / (double)ResidentBytesMax),
-                $"{SeedDirectory.Description}; {AtOnce} requests at once, lists one by one; every branch that was entered answered with production's row; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores");
+                $"{SeedDirectory.Description}; {AtOnce} requests at once, lists one by one; each branch was entered and answered with production's row; PostgreSQL {installation.Major}; {Environment.ProcessorCount} cores");
         }
         finally
         {
             foreach (var guest in guests)
                 await guest.DisposeAsync();
         }
-    }
-
-    // As many as are woken, spread over all.
-    static List<BranchResponse> Sample(List<BranchResponse> branches)
-    {
-        var step = Math.Max(1, branches.Count / SleepersWoken);
-        return [.. branches.Where((_, index) => index % step == 0).Take(SleepersWoken)];
     }
 
     // With the processor time of one list, in the server and in the programs that it runs.

@@ -72,6 +72,26 @@ public sealed class BtrfsDriverTests : StorageDriverContract
     }
 
     [Fact]
+    public async Task Closing_waits_for_a_process_that_holds_the_mount_a_moment_longer()
+    {
+        await Driver.CreateAsync("main", Token);
+        await WriteAsync("main", "file", "kept");
+        var held = new FileStream(Path.Combine(Driver.PathOf("main"), "file"), FileMode.Open, FileAccess.Read);
+
+        var closing = Pool.CloseAsync();
+        // Long enough that the first attempts to unmount fail: without a second one the closing would have failed by then.
+        await Task.Delay(TimeSpan.FromSeconds(1), TimeProvider.System, Token);
+        var waited = !closing.IsCompleted;
+        await held.DisposeAsync();
+        await closing;
+
+        Assert.True(waited);
+        Assert.DoesNotContain(Options.StateDirectory, await File.ReadAllTextAsync("/proc/mounts", Token), StringComparison.Ordinal);
+        await ReopenAsync(Options, close: false);
+        Assert.Equal("kept", await ReadAsync("main", "file"));
+    }
+
+    [Fact]
     public async Task A_disk_without_room_for_an_image_is_an_error_that_says_so()
     {
         var disk = Path.Combine(Options.StateDirectory, "disk");
