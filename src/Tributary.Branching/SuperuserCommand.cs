@@ -6,20 +6,40 @@ namespace Tributary.Branching;
 /// <summary>Our own connections to servers of ours.</summary>
 internal static class SuperuserCommand
 {
+    /// <summary>
+    /// The search path leaves nothing that a branch's owner makes in a place where a name or an operator of ours would find it first; it goes over what
+    /// the owner has set for the database.
+    /// </summary>
+    public static string ConnectionString(string socketDirectory, string superuser, string database) => new NpgsqlConnectionStringBuilder
+    {
+        Host = socketDirectory,
+        Username = superuser,
+        Database = database,
+        SearchPath = "pg_catalog",
+        Pooling = false,
+        ApplicationName = "tributary",
+    }.ConnectionString;
+
     /// <exception cref="NpgsqlException">The server refuses, or does not answer.</exception>
     public static async Task<NpgsqlConnection> OpenAsync(string connectionString, CancellationToken cancellationToken)
     {
-        var connection = new NpgsqlConnection(connectionString);
-        try
-        {
-            await connection.OpenAsync(cancellationToken);
-            return connection;
-        }
-        catch
-        {
-            await connection.DisposeAsync();
-            throw;
-        }
+        // A connection that is made of a string alone leaves its source in a list of Npgsql's for good, one for each socket that there ever was
+        // (https://github.com/npgsql/npgsql/issues/3387). A source may go before its connection does.
+        await using var source = NpgsqlDataSource.Create(connectionString);
+        return await source.OpenConnectionAsync(cancellationToken);
+    }
+
+    /// <summary>The databases of a server that can be entered. One whose removal was interrupted cannot (its limit is -2).</summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public static async Task<IReadOnlyList<string>> DatabasesAsync(this NpgsqlConnection connection, bool withTemplates, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            $"SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn AND datconnlimit <> -2{(withTemplates ? "" : " AND NOT datistemplate")}", connection);
+        await using var rows = await command.ExecuteReaderAsync(cancellationToken);
+        List<string> names = [];
+        while (await rows.ReadAsync(cancellationToken))
+            names.Add(rows.GetString(0));
+        return names;
     }
 
     /// <summary>

@@ -12,6 +12,9 @@ public sealed class DefuseFixture : IAsyncLifetime
 
     public const string OtherPassword = "subscription-password-9Vw4Pt";
 
+    /// <summary>What the event triggers of a stream put into their messages, so that the stream believes them.</summary>
+    public const string MessageSecret = "message-secret-3Hn8Wd";
+
     readonly string _archive = TestFolder.New("archive");
 
     public bool HasCron { get; private set; }
@@ -55,6 +58,9 @@ public sealed class DefuseFixture : IAsyncLifetime
             GRANT pg_read_all_settings, pg_monitor TO follower;
             CREATE TABLE fed (x int PRIMARY KEY);
             CREATE TABLE ticks (at timestamptz);
+            CREATE SCHEMA tributary;
+            CREATE TABLE tributary.ddl_setting (only_row boolean PRIMARY KEY DEFAULT true, token text NOT NULL);
+            INSERT INTO tributary.ddl_setting (token) VALUES ('{MessageSecret}');
             """);
         await ExecuteAsync(bank, $"CREATE SUBSCRIPTION feed CONNECTION 'host=127.0.0.1 port={Publisher.Port} user=postgres dbname=postgres password={OtherPassword}' PUBLICATION fed_pub");
         if (HasCron)

@@ -93,6 +93,7 @@ public sealed class DefuseTests(DefuseFixture dangerous) : IClassFixture<DefuseF
     [Fact]
     public async Task No_password_of_production_and_no_hash_of_one_is_in_anything_that_a_branch_sees()
     {
+        await ExecuteAsync(Production, $"UPDATE tributary.ddl_setting SET token = '{DefuseFixture.MessageSecret}'");
         await ExecuteAsync(Production, "ALTER ROLE app PASSWORD 'changed-while-followed'");
         await ExecuteAsync(Production, "CREATE ROLE dropped LOGIN PASSWORD 'short-lived'");
         var hashes = (string[])(await ScalarAsync(Production, "SELECT array_agg(rolpassword) FROM pg_authid WHERE rolpassword IS NOT NULL"))!;
@@ -100,7 +101,7 @@ public sealed class DefuseTests(DefuseFixture dangerous) : IClassFixture<DefuseF
         await Fixture.FreshSeedAsync();
         var branch = await Fixture.CreateAsync("grepped");
         await using var lease = await Fixture.ConnectAsync(branch);
-        string[] secrets = [DefuseFixture.FollowerPassword, DefuseFixture.OtherPassword, .. hashes];
+        string[] secrets = [DefuseFixture.FollowerPassword, DefuseFixture.OtherPassword, DefuseFixture.MessageSecret, .. hashes];
         var state = Fixture.Options.StateDirectory;
 
         // The search finds what is there: the follower's password file, which lies outside of every branch.
@@ -110,6 +111,35 @@ public sealed class DefuseTests(DefuseFixture dangerous) : IClassFixture<DefuseF
         var environment = (string)(await ScalarAsync(ConnectionString(lease), "SELECT encode(pg_read_binary_file('/proc/1/environ') || pg_read_binary_file('/proc/1/cmdline'), 'escape')"))!;
         Assert.DoesNotContain(secrets, secret => environment.Contains(secret, StringComparison.Ordinal));
         Assert.Equal(DBNull.Value, await ScalarAsync(ConnectionString(lease), $"SELECT pg_stat_file('{state}/run/main/passfile', missing_ok => true)::text"));
+    }
+
+    [Theory]
+    [InlineData(BranchOrigin.Seed)]
+    [InlineData(BranchOrigin.Now)]
+    public async Task The_secret_that_streams_believe_messages_by_is_another_one_in_a_branch(BranchOrigin origin)
+    {
+        await using var lease = await Fixture.ConnectAsync(await Fixture.CreateAsync($"secret-{origin}".ToLowerInvariant(), origin));
+
+        Assert.Equal(DefuseFixture.MessageSecret, await ScalarAsync(Production, "SELECT token FROM tributary.ddl_setting"));
+        Assert.Matches("^[0-9a-f-]{72}$", (string)(await ScalarAsync(ConnectionString(lease), "SELECT token FROM tributary.ddl_setting"))!);
+    }
+
+    [Fact]
+    public async Task A_database_that_is_dropped_and_made_again_below_a_waiting_spare_is_defused_too()
+    {
+        // The spare that waits has entered the first of them, or none; both have the secret by the time of the request.
+        var server = Fixture.Production.ConnectionString("postgres");
+        await ExecuteAsync(server, "CREATE DATABASE remade");
+        await (await Fixture.ConnectAsync(await Fixture.CreateAsync("before-remade", BranchOrigin.Now))).DisposeAsync();
+        await UntilAsync(() => Fixture.Manager.Status.SparesReady > 0, () => $"no spare: {Fixture.Manager.Status}");
+        await ExecuteAsync(server, "DROP DATABASE remade");
+        await ExecuteAsync(server, "CREATE DATABASE remade");
+        await ExecuteAsync(Fixture.Production.ConnectionString("remade"), $"CREATE SCHEMA tributary; CREATE TABLE tributary.ddl_setting (token text NOT NULL); INSERT INTO tributary.ddl_setting VALUES ('{DefuseFixture.MessageSecret}')");
+
+        await using var lease = await Fixture.ConnectAsync(await Fixture.CreateAsync("after-remade", BranchOrigin.Now));
+
+        Assert.NotEqual(DefuseFixture.MessageSecret, await ScalarAsync(ConnectionString(lease, "remade"), "SELECT token FROM tributary.ddl_setting"));
+        await ExecuteAsync(ConnectionString(lease, "postgres"), "CREATE DATABASE of_template");
     }
 
     [Fact]

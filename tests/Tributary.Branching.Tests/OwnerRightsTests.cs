@@ -12,6 +12,8 @@ public sealed class OwnerRightsTests : IAsyncLifetime
         Prepare = async production =>
         {
             await ExecuteAsync(production.ConnectionString("bank"), Schema);
+            // As in a database that an older version has made.
+            await ExecuteAsync(production.ConnectionString("template1"), "GRANT CREATE ON SCHEMA public TO PUBLIC");
             return production.Url("bank");
         },
     };
@@ -37,7 +39,11 @@ public sealed class OwnerRightsTests : IAsyncLifetime
         CREATE MATERIALIZED VIEW shop.sums AS SELECT sum(price) FROM shop.items;
         CREATE FUNCTION shop.twice(x int) RETURNS int LANGUAGE sql AS 'SELECT x * 2';
         CREATE FUNCTION shop.whoami() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'SELECT current_user::text';
+        CREATE TABLE shop.audit (note text);
+        CREATE FUNCTION shop.note(note text) RETURNS void LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS 'INSERT INTO shop.audit VALUES (note)';
         CREATE EXTENSION pg_trgm SCHEMA public;
+        CREATE FUNCTION shop.no_commands() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE 'no command is allowed here'; END $f$;
+        CREATE EVENT TRIGGER no_commands ON ddl_command_end EXECUTE FUNCTION shop.no_commands();
         """;
 
     public ValueTask InitializeAsync() => _fixture.InitializeAsync();
@@ -73,7 +79,9 @@ public sealed class OwnerRightsTests : IAsyncLifetime
         await ExecuteAsync(ConnectionString(lease), "CREATE DATABASE scratch");
 
         Assert.Equal(1L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM shop.theirs"));
-        Assert.NotEqual("branch_owner", await ScalarAsync(ConnectionString(lease), "SELECT shop.whoami()"));
+        Assert.Equal("branch_owner", await ScalarAsync(ConnectionString(lease), "SELECT shop.whoami()"));
+        await ExecuteAsync(ConnectionString(lease), "SELECT shop.note('kept')");
+        Assert.Equal(1L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM shop.audit"));
         await ExecuteAsync(ConnectionString(lease, user: "shop_app"), "SELECT * FROM shop.theirs");
     }
 
@@ -86,7 +94,9 @@ public sealed class OwnerRightsTests : IAsyncLifetime
     [InlineData("SELECT pg_read_file('postgresql.conf')")]
     [InlineData("SET ROLE etl; COPY (SELECT 1) TO '/data/file'")]
     [InlineData("GRANT pg_write_server_files TO branch_owner")]
-    [InlineData("CREATE OR REPLACE FUNCTION shop.whoami() RETURNS text LANGUAGE sql SECURITY DEFINER AS 'ALTER ROLE branch_owner SUPERUSER; SELECT NULL::text'")]
+    [InlineData("CREATE OR REPLACE FUNCTION shop.whoami() RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS 'BEGIN ALTER ROLE branch_owner SUPERUSER; RETURN NULL; END'; SELECT shop.whoami()")]
+    [InlineData("CREATE FUNCTION shop.rise() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN ALTER ROLE branch_owner SUPERUSER; RETURN NEW; END'; CREATE TRIGGER rise BEFORE INSERT ON shop.audit FOR EACH ROW EXECUTE FUNCTION shop.rise(); SELECT shop.note('x')")]
+    [InlineData("ALTER EVENT TRIGGER no_commands ENABLE")]
     [InlineData("ALTER SYSTEM SET work_mem = '1GB'")]
     public async Task It_does_not_become_a_superuser(string attempt)
     {
@@ -99,5 +109,33 @@ public sealed class OwnerRightsTests : IAsyncLifetime
         Assert.Equal(0L, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM pg_roles WHERE rolsuper AND oid <> 10"));
         Assert.Contains("owner-rights", _fixture.Manager.WhyNot("postgres")?.Message, StringComparison.Ordinal);
         Assert.Null(_fixture.Manager.WhyNot("shop_admin"));
+    }
+
+    [Fact]
+    public async Task No_command_of_a_superuser_runs_what_the_owner_has_put_in_its_way()
+    {
+        var branch = await _fixture.CreateAsync("trap");
+        await using (var lease = await _fixture.ConnectAsync(branch))
+        {
+            // The scripts of a trusted extension run as a superuser, and fire event triggers; a name of the catalog's can be found elsewhere first.
+            await ExecuteAsync(ConnectionString(lease), """
+                CREATE OR REPLACE FUNCTION shop.no_commands() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN ALTER ROLE branch_owner SUPERUSER; END';
+                CREATE EXTENSION citext;
+                ALTER DATABASE bank SET search_path = public, pg_catalog;
+                """);
+            await ExecuteAsync(ConnectionString(lease, "template1"), """
+                CREATE FUNCTION public.rise(numeric, integer) RETURNS numeric LANGUAGE plpgsql AS 'BEGIN ALTER ROLE branch_owner SUPERUSER; RETURN 0; END';
+                CREATE OPERATOR public./ (LEFTARG = numeric, RIGHTARG = integer, FUNCTION = public.rise);
+                """);
+            // The trap works for whoever finds it.
+            var refused = await Assert.ThrowsAsync<PostgresException>(() => ExecuteAsync(ConnectionString(lease, "template1"), "SELECT 1::numeric / 4"));
+            Assert.Equal(PostgresErrorCodes.InsufficientPrivilege, refused.SqlState);
+        }
+
+        await _fixture.StopIdleAsync();
+        await using var again = await _fixture.ConnectAsync(branch);
+
+        Assert.NotNull(again.WakeTime);
+        Assert.Equal(false, await ScalarAsync(ConnectionString(again), "SELECT rolsuper FROM pg_roles WHERE rolname = 'branch_owner'"));
     }
 }

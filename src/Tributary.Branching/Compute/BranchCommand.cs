@@ -30,8 +30,7 @@ internal static class BranchCommand
         {
             try
             {
-                await using var connection = new NpgsqlConnection($"Host={socketDirectory};Username={role};Database=template1;Pooling=false;Application Name=tributary");
-                await connection.OpenAsync(cancellationToken);
+                await using var connection = await SuperuserCommand.OpenAsync(SuperuserCommand.ConnectionString(socketDirectory, role, "template1"), cancellationToken);
                 await connection.ExecuteAsync(sql, cancellationToken);
                 return null;
             }

@@ -3,8 +3,8 @@ using Npgsql;
 namespace Tributary.Branching.Seeding;
 
 /// <summary>
-/// Makes a copy of production forget that it is production: no password of its opens the copy, no subscription of its acts, and the branch's
-/// owner role exists. It runs on a primary of ours before any client does.
+/// Makes a copy of production forget that it is production: no password of its opens the copy, no subscription of its acts, nothing tells by which
+/// secret streams know production's messages, and the branch's owner role exists. It runs on a primary of ours before any client does.
 /// </summary>
 internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
 {
@@ -12,7 +12,7 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
 
     /// <summary>A connection of the superuser over the socket that trusts it.</summary>
     public Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken) => SuperuserCommand.OpenAsync(
-        $"Host={socketDirectory};Username={facts.Superuser};Database=postgres;Pooling=false;Application Name=tributary", cancellationToken);
+        SuperuserCommand.ConnectionString(socketDirectory, facts.Superuser, "postgres"), cancellationToken);
 
     /// <summary>
     /// Loads into a session, while its server is still a standby, what defusing needs: the language and what the catalog says of its own tables.
@@ -26,6 +26,23 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
         SELECT pg_relation_size('pg_catalog.pg_subscription'), (SELECT count(*) FROM pg_catalog.pg_roles);
         """, cancellationToken);
 
+    /// <summary>Sessions in the databases of a standby for what <see cref="DefuseAsync(NpgsqlConnection, MessageSecret, CancellationToken)"/> does in each, the one first that clients enter.</summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public async Task<MessageSecret> PrepareAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        var secret = new MessageSecret(connection.ConnectionString);
+        try
+        {
+            await secret.PrepareAsync((await connection.DatabasesAsync(withTemplates: true, cancellationToken)).OrderBy(database => database != options.Database), cancellationToken);
+            return secret;
+        }
+        catch
+        {
+            await secret.DisposeAsync();
+            throw;
+        }
+    }
+
     /// <summary>
     /// Opens and ends a session in the database that clients enter. The first one of a database after the server's start, or after a change of the
     /// catalog's own tables, reads their descriptions row by row and leaves a file of them for all that follow
@@ -36,9 +53,7 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
     {
         try
         {
-            await using var session = await SuperuserCommand.OpenAsync(
-                new NpgsqlConnectionStringBuilder { Host = socketDirectory, Username = facts.Superuser, Database = options.Database, Pooling = false, ApplicationName = "tributary" }.ConnectionString,
-                cancellationToken);
+            await using var session = await SuperuserCommand.OpenAsync(SuperuserCommand.ConnectionString(socketDirectory, facts.Superuser, options.Database), cancellationToken);
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InvalidCatalogName)
         {
@@ -49,6 +64,15 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
     /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
+        await using var secret = new MessageSecret(connection.ConnectionString);
+        await DefuseAsync(connection, secret, cancellationToken);
+    }
+
+    /// <summary>The same with sessions that are open already, where somebody waits.</summary>
+    public async Task DefuseAsync(NpgsqlConnection connection, MessageSecret secret, CancellationToken cancellationToken)
+    {
+        // First, since after the table of roles is written anew each database's next session is a slow one.
+        await secret.ReplaceAsync(await connection.DatabasesAsync(withTemplates: true, cancellationToken), cancellationToken);
         await connection.ExecuteAsync(
             """
             SET synchronous_commit = on;

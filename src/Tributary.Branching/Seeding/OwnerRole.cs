@@ -9,7 +9,9 @@ namespace Tributary.Branching.Seeding;
 /// <list type="number">
 /// <item>No other role is a superuser or reaches the server's files and programs, except the one that Tributary itself uses, which no client gets.</item>
 /// <item>It has the rights of every role of production's, reads and writes all rows, and may make databases.</item>
-/// <item>In each database it owns what a superuser owned. Functions that run with their owner's rights stay what they are, or they would fail.</item>
+/// <item>In each database it owns what a superuser owned, functions that run with their owner's rights included: one of those that ran as a superuser
+/// on tables which are the owner's now would run the owner's triggers as a superuser. Event triggers that no extension has made are disabled, since
+/// a trusted extension is made by a superuser, whose commands would fire them with functions which are the owner's.</item>
 /// </list>
 /// </summary>
 internal sealed class OwnerRole(BranchingOptions options, SourceFacts facts)
@@ -37,22 +39,12 @@ internal sealed class OwnerRole(BranchingOptions options, SourceFacts facts)
         await connection.ExecuteAsync(Roles, cancellationToken);
 
         // Step 3: what superusers own.
-        foreach (var database in await DatabasesAsync(connection, cancellationToken))
+        foreach (var database in await connection.DatabasesAsync(withTemplates: false, cancellationToken))
         {
             await using var session = await SuperuserCommand.OpenAsync(
                 new NpgsqlConnectionStringBuilder(connection.ConnectionString) { Username = facts.Superuser, Database = database }.ConnectionString, cancellationToken);
             await session.ExecuteAsync(Objects, cancellationToken);
         }
-    }
-
-    static async Task<List<string>> DatabasesAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
-    {
-        await using var command = new NpgsqlCommand("SELECT datname::text FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate", connection);
-        await using var rows = await command.ExecuteReaderAsync(cancellationToken);
-        List<string> names = [];
-        while (await rows.ReadAsync(cancellationToken))
-            names.Add(rows.GetString(0));
-        return names;
     }
 
     // The superuser that initdb has made has the oid 10. A role that has been granted the owner's rights in production cannot be granted to it.
@@ -83,6 +75,8 @@ internal sealed class OwnerRole(BranchingOptions options, SourceFacts facts)
     string Objects =>
         $"""
         SET search_path = '';
+        -- What follows fires no trigger of production's: one that allows no commands would fail every seed.
+        SET session_replication_role = replica;
         DO $tributary$
         DECLARE
             command text;
@@ -100,7 +94,7 @@ internal sealed class OwnerRole(BranchingOptions options, SourceFacts facts)
                     FROM pg_catalog.pg_type t WHERE t.typtype IN ('d', 'e', 'r')
                     UNION ALL
                     SELECT 'pg_catalog.pg_proc'::regclass, p.oid, p.pronamespace, p.proowner, 'ROUTINE', p.oid::regprocedure::text
-                    FROM pg_catalog.pg_proc p WHERE NOT p.prosecdef
+                    FROM pg_catalog.pg_proc p
                     UNION ALL
                     SELECT 'pg_catalog.pg_namespace'::regclass, n.oid, n.oid, n.nspowner, 'SCHEMA', pg_catalog.quote_ident(n.nspname)
                     FROM pg_catalog.pg_namespace n
@@ -110,6 +104,13 @@ internal sealed class OwnerRole(BranchingOptions options, SourceFacts facts)
                 LEFT JOIN pg_catalog.pg_namespace s ON s.oid = o.space
                 WHERE o.owner = 10 AND (s.oid IS NULL OR (s.nspname !~ '^pg_' AND s.nspname NOT IN ('information_schema', 'tributary')))
                 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = o.classid AND d.objid = o.objid AND d.deptype = 'e')
+            LOOP
+                EXECUTE command;
+            END LOOP;
+            FOR command IN
+                SELECT pg_catalog.format('ALTER EVENT TRIGGER %I DISABLE', e.evtname) FROM pg_catalog.pg_event_trigger e
+                WHERE e.evtenabled <> 'D' AND NOT EXISTS (
+                    SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_event_trigger'::regclass AND d.objid = e.oid AND d.deptype = 'e')
             LOOP
                 EXECUTE command;
             END LOOP;

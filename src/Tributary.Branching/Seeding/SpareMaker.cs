@@ -35,6 +35,7 @@ internal sealed class SpareMaker(
         MainLink? link = null;
         IRunningPostgres? running = null;
         NpgsqlConnection? connection = null;
+        MessageSecret? secret = null;
         try
         {
             // Step 1: clone main.
@@ -59,11 +60,13 @@ internal sealed class SpareMaker(
             connection = await defuser.ConnectAsync(running.SocketDirectory, cancellationToken);
             var begin = await connection.RestartPointAsync(cancellationToken);
             await Defuser.WarmAsync(connection, cancellationToken);
-            await defuser.EnterAsync(running.SocketDirectory, cancellationToken);
-            return new Spare(number, volume, begin, running, own, link, connection, defuser, main, time);
+            secret = await defuser.PrepareAsync(connection, cancellationToken);
+            return new Spare(number, volume, begin, running, own, link, connection, defuser, secret, main, time);
         }
         catch
         {
+            if (secret is not null)
+                await secret.DisposeAsync();
             if (connection is not null)
                 await connection.DisposeAsync();
             if (running is not null)
