@@ -66,7 +66,16 @@ internal sealed class BranchMaker(
         var made = await MakeAsync(branch, catalog.NextNumber(), origin, cancellationToken);
         if (made.Value is not { } whole)
             return made;
-        await RemoveVolumesAsync(branch, keepBirth: branch.Birth == whole.Birth);
+        try
+        {
+            await RemoveVolumesAsync(branch, keepBirth: branch.Birth == whole.Birth);
+        }
+        catch (Exception exception) when (Obstacle.Is(exception))
+        {
+            // The branch is what was asked for; what it was before is removed by the next start.
+            Log.RemovalFailed(logger, name.ToString(), exception);
+        }
+
         Log.BranchReset(logger, name.ToString(), Describe(whole), time.GetElapsedTime(started).TotalMilliseconds);
         return computes.Describe(whole);
     }
@@ -135,6 +144,9 @@ internal sealed class BranchMaker(
             cancellationToken.ThrowIfCancellationRequested();
             var ready = MakeReady(branch, number, cut, BirthOf(cut, use, number));
             isReady = ready.Succeeded;
+            // What was decided about it since the beginning is not in its server's settings yet.
+            if (ready.Value is { } now)
+                computes.Update(now);
             if (isReady && spare is { IsGivenAway: true })
                 main.Cuts.Finish(spare, storage.PathOf(spare.Volume), () => Settle(branch.Id, number));
             return ready;
@@ -243,16 +255,16 @@ internal sealed class BranchMaker(
 
     async Task UndoAsync(Branch branch, long number, Spare? spare)
     {
-        if (number != branch.Number || branch.State == BranchState.Creating)
-            await computes.RemoveAsync(number);
-        if (spare is not null)
-            await main.Cuts.DiscardAsync(spare);
         try
         {
+            if (number != branch.Number || branch.State == BranchState.Creating)
+                await computes.RemoveAsync(number);
+            if (spare is not null)
+                await main.Cuts.DiscardAsync(spare);
             await storage.DeleteAsync(Branch.VolumeOf(number), CancellationToken.None);
             await storage.DeleteAsync(Branch.BirthOf(number), CancellationToken.None);
         }
-        catch (Exception exception) when (IsExpected(exception))
+        catch (Exception exception) when (Obstacle.Is(exception))
         {
             Log.RemovalFailed(logger, branch.Name.ToString(), exception);
             // Its name is free, and the removal is tried again. What a reset has left is removed by the next start.

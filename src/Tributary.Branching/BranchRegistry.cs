@@ -122,14 +122,17 @@ internal sealed class BranchRegistry
             : found;
     }
 
-    /// <summary>Nothing of the branch is left.</summary>
-    public void Remove(long id)
+    /// <summary>Nothing of the branch is left; answers whether it was known until now.</summary>
+    public bool Remove(long id)
     {
         lock (_lock)
         {
             _catalog.Remove(id);
-            if (_branches.Remove(id, out var branch) && _names.GetValueOrDefault(branch.Name.ToString()) == id)
+            if (!_branches.Remove(id, out var branch))
+                return false;
+            if (_names.GetValueOrDefault(branch.Name.ToString()) == id)
                 _names.Remove(branch.Name.ToString());
+            return true;
         }
     }
 

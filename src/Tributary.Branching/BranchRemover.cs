@@ -31,16 +31,28 @@ internal sealed class BranchRemover(
     public async Task<BranchResult<Branch>> DeleteAsync(BranchName name, bool purge, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
+        var found = registry.Find(name.ToString());
+        return found.Value is { } branch ? await EndAsync(branch.Id, name, purge, static _ => true) : found;
+    }
+
+    // By its id: since the caller has looked, another branch may have got the name.
+    async Task<BranchResult<Branch>> EndAsync(long id, BranchName name, bool purge, Predicate<Branch> holds)
+    {
         var isKept = !purge && options.RestoreGrace > TimeSpan.Zero;
-        var live = registry.Find(name.ToString()).Value is { } known ? computes.Describe(known) : null;
 
         // Step 1: mark.
-        var marked = registry.Change(name.ToString(), current => current.Policy.IsProtected ? BranchMaker.Protected(name) : current with
+        var marked = registry.Change(id, current =>
         {
-            State = isKept ? BranchState.Deleted : BranchState.Deleting,
-            DeletedAt = time.GetUtcNow(),
-            Usage = live?.Usage ?? current.Usage,
-            LastUsedAt = live?.LastUsedAt ?? current.LastUsedAt,
+            var live = computes.Describe(current);
+            if (current.State != BranchState.Ready || current.Name != name || !holds(live))
+                return new BranchError(BranchErrorKind.NotFound, $"The branch {name} has just been deleted or changed.");
+            return current.Policy.IsProtected ? BranchMaker.Protected(name) : current with
+            {
+                State = isKept ? BranchState.Deleted : BranchState.Deleting,
+                DeletedAt = time.GetUtcNow(),
+                Usage = live.Usage,
+                LastUsedAt = live.LastUsedAt,
+            };
         });
         if (marked.Value is not { } branch)
             return marked;
@@ -140,15 +152,17 @@ internal sealed class BranchRemover(
 
     async Task ExpireAsync(CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
-        foreach (var branch in registry.In(BranchState.Ready).Where(branch => branch.Policy is { Ttl: not null, IsProtected: false }).Select(computes.Describe))
+        foreach (var branch in registry.In(BranchState.Ready).Where(branch => HasExpired(computes.Describe(branch))))
         {
-            if (branch.ExpiresAt > now || (branch.Policy.TtlFrom == TtlStart.LastUse && branch.Connections > 0))
-                continue;
-            Log.BranchExpired(logger, branch.Name.ToString());
-            await DeleteAsync(branch.Name, purge: false, cancellationToken);
+            cancellationToken.ThrowIfCancellationRequested();
+            // Those before it have taken their time to stop: its life may have been prolonged, or somebody be in it.
+            if ((await EndAsync(branch.Id, branch.Name, purge: false, HasExpired)).Succeeded)
+                Log.BranchExpired(logger, branch.Name.ToString());
         }
     }
+
+    bool HasExpired(Branch branch) => branch.Policy is { Ttl: not null, IsProtected: false } && branch.ExpiresAt <= time.GetUtcNow()
+        && (branch.Policy.TtlFrom != TtlStart.LastUse || branch.Connections == 0);
 
     // Those whose grace period is over; when space is short, the oldest before that.
     async Task RemoveOldAsync()
@@ -205,9 +219,8 @@ internal sealed class BranchRemover(
     async Task RemoveAsync(Branch branch)
     {
         await maker.RemoveVolumesAsync(branch, keepBirth: false);
-        registry.Remove(branch.Id);
-        // One that was never usable has used nothing.
-        if (branch.State != BranchState.Creating)
+        // One that was never usable has used nothing, and one that somebody else has removed meanwhile is counted.
+        if (registry.Remove(branch.Id) && branch.State != BranchState.Creating)
             accounts.Add(branch);
     }
 }

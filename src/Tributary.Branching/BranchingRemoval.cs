@@ -75,6 +75,8 @@ public static class BranchingRemoval
                 await StorageCommand.RunAsync($"remove {folder}", "rm", ["-rf", "--one-file-system", folder], cancellationToken);
 
             // Step 3: the catalog last, since it says that the slot was ours.
+            foreach (var aside in Directory.EnumerateFiles(options.StateDirectory, $"{BranchManager.CatalogFile}{CatalogRepair.SetAsideSuffix}*"))
+                File.Delete(aside);
             foreach (var file in Files)
                 File.Delete(Path.Combine(options.StateDirectory, file));
             return null;

@@ -21,11 +21,14 @@ public static class CatalogRepair
 {
     internal const string KeptFolder = "kept";
 
+    /// <summary>Follows the catalog's name in that of a damaged one, before a number.</summary>
+    internal const string SetAsideSuffix = ".damaged-";
+
     /// <summary>The folder of the catalog's records in the pool.</summary>
     internal const string RecordsFolder = "records";
 
     /// <summary>
-    /// What a power loss may have taken of the records is what was given within the last half minute; a password is derived from the number,
+    /// What a power loss may have taken of the records is what was given within the last half minute; a password is derived from the id,
     /// so one given twice would be shared. No machine gives this many in that time.
     /// </summary>
     const long NumbersSkipped = 1000;
@@ -192,11 +195,11 @@ public static class CatalogRepair
         if (!File.Exists(file))
             return null;
         var number = 1;
-        while (File.Exists($"{file}.damaged-{number}"))
+        while (File.Exists($"{file}{SetAsideSuffix}{number}"))
             number++;
         // The log files go first: beside a new catalog SQLite would take them for its own.
         foreach (var suffix in CatalogSuffixes.Reverse().Where(suffix => File.Exists(file + suffix)))
-            File.Move(file + suffix, $"{file}.damaged-{number}{suffix}");
-        return $"{file}.damaged-{number}";
+            File.Move(file + suffix, $"{file}{SetAsideSuffix}{number}{suffix}");
+        return $"{file}{SetAsideSuffix}{number}";
     }
 }

@@ -174,4 +174,7 @@ internal static partial class Log
 
     [LoggerMessage(2056, LogLevel.Warning, "What is done about a full pool could not be done; it is tried again.")]
     public static partial void FullPoolNotHandled(ILogger logger, Exception exception);
+
+    [LoggerMessage(2057, LogLevel.Warning, "A branch that idles could not be put to sleep, or a log could not be bounded; it is tried again within moments.")]
+    public static partial void NotPutToSleep(ILogger logger, Exception exception);
 }

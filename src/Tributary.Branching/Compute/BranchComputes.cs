@@ -125,15 +125,36 @@ internal sealed class BranchComputes(
         using var timer = new PeriodicTimer(ReapInterval, time);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
-            await StopIdleAsync(options.IdleTimeout, cancellationToken);
-            BoundLogs();
+            try
+            {
+                await StopIdleAsync(options.IdleTimeout, cancellationToken);
+                BoundLogs();
+            }
+            catch (Exception exception) when (Obstacle.Is(exception))
+            {
+                Log.NotPutToSleep(logger, exception);
+            }
         }
     }
 
     public async Task StopIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
     {
+        List<Exception> obstacles = [];
         foreach (var compute in _computes.Values)
-            await compute.StopIfIdleAsync(idleFor, cancellationToken);
+        {
+            try
+            {
+                await compute.StopIfIdleAsync(idleFor, cancellationToken);
+            }
+            catch (Exception exception) when (Obstacle.Is(exception))
+            {
+                // One that cannot be stopped keeps no other one awake.
+                obstacles.Add(exception);
+            }
+        }
+
+        if (obstacles is [var first, ..])
+            throw first;
     }
 
     public async ValueTask DisposeAsync()
