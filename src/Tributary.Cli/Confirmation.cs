@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Tributary.Contracts;
 
 namespace Tributary.Cli;
 
@@ -16,7 +17,7 @@ static class Confirmation
             return true;
         if (Console.IsInputRedirected)
         {
-            Failures.Write(parse, $"this {does} {what}", "add --yes to do it");
+            Failures.Write(parse, $"this {does} {what}", "add --yes to do it", ProblemCodes.WrongUsage);
             return false;
         }
 

@@ -8,13 +8,13 @@ static class ExitCodes
     /// <summary>The work failed; the message says why.</summary>
     public const int Failed = 1;
 
-    /// <summary>The command line or the configuration is wrong.</summary>
+    /// <summary>The command line, the configuration, or what they name is wrong.</summary>
     public const int Usage = 2;
 
     /// <summary>No server answers on the socket.</summary>
     public const int ServerUnreachable = 3;
 
-    /// <summary>There is no such branch or stream.</summary>
+    /// <summary>There is no such branch, stream or state folder.</summary>
     public const int NotFound = 4;
 
     /// <summary>Production does not serve: unreachable, no rights, wal_level.</summary>
@@ -23,7 +23,7 @@ static class ExitCodes
     /// <summary>A target does not serve.</summary>
     public const int TargetUnsuitable = 6;
 
-    /// <summary>A port or the API's socket is taken.</summary>
+    /// <summary>A port is taken.</summary>
     public const int PortTaken = 7;
 
     /// <summary>A disk or the pool is full.</summary>
@@ -35,7 +35,7 @@ static class ExitCodes
     /// <summary>Not yet: the first copy of production still runs.</summary>
     public const int NotReady = 10;
 
-    /// <summary>Another server runs on the state folder, or another instance runs the stream.</summary>
+    /// <summary>Another server runs on the state folder or the API's socket, or another instance runs the stream.</summary>
     public const int AlreadyRunning = 11;
 
     /// <summary>This machine lacks what is needed; <c>tributary doctor</c> says what.</summary>

@@ -13,7 +13,7 @@ static class Failures
     public static int Report(ParseResult parse, ProblemResponse problem)
     {
         if (SharedOptions.IsJson(parse))
-            parse.InvocationConfiguration.Error.WriteLine(JsonSerializer.Serialize(problem, ContractsJson.Indented.ProblemResponse));
+            WriteJson(parse, problem);
         else
             Write(parse, problem.Detail, problem.Hint);
         return problem.Code switch
@@ -31,16 +31,16 @@ static class Failures
 
     public static int Report(ParseResult parse, OperationFailure failure)
     {
-        Write(parse, failure.Message, failure.Hint);
-        return CodeOf(failure.Kind);
+        var (exit, code) = CodesOf(failure.Kind);
+        Write(parse, failure.Message, failure.Hint, code);
+        return exit;
     }
 
     public static int Report(ParseResult parse, IReadOnlyList<ConfigurationError> errors)
     {
-        var output = parse.InvocationConfiguration.Error;
-        foreach (var error in errors)
-            output.WriteLine($"error: {error}");
-        output.WriteLine(errors.Count == 1 ? "hint: 1 error in the configuration; nothing was started" : $"hint: {errors.Count} errors in the configuration; nothing was started");
+        Write(
+            parse, [.. errors.Select(static error => $"{error}")], errors.Count == 1 ? "1 error in the configuration; nothing was started" : $"{errors.Count} errors in the configuration; nothing was started",
+            ProblemCodes.WrongConfiguration);
         return ExitCodes.Usage;
     }
 
@@ -55,9 +55,9 @@ static class Failures
         }
 
         // What follows a word that is not known cannot be made out either, so only the first is told.
-        foreach (var message in parse.UnmatchedTokens is [var first, ..] ? [Unknown(parse, first)] : parse.Errors.Select(error => error.Message))
-            Write(parse, message, null);
-        Hint(parse, $"'{path} --help' shows what can be given");
+        Write(
+            parse, parse.UnmatchedTokens is [var first, ..] ? [Unknown(parse, first)] : [.. parse.Errors.Select(error => error.Message)], $"'{path} --help' shows what can be given",
+            ProblemCodes.WrongUsage);
         return ExitCodes.Usage;
     }
 
@@ -73,32 +73,42 @@ static class Failures
 
     public static int Usage(ParseResult parse, string message, string? hint = null)
     {
-        Write(parse, message, hint);
+        Write(parse, message, hint, ProblemCodes.WrongUsage);
         return ExitCodes.Usage;
     }
 
-    public static void Write(ParseResult parse, string message, string? hint)
+    /// <param name="code">One of <see cref="ProblemCodes"/>, for programs.</param>
+    public static void Write(ParseResult parse, string message, string? hint, string code = ProblemCodes.Failed) => Write(parse, [message], hint, code);
+
+    /// <summary>Several failures that one hint serves: a line each, or with <c>--output json</c> one object, whose detail has a line each.</summary>
+    public static void Write(ParseResult parse, IReadOnlyList<string> messages, string? hint, string code)
     {
+        if (SharedOptions.IsJson(parse))
+        {
+            WriteJson(parse, new ProblemResponse("The command failed", 0, string.Join('\n', messages), code, hint));
+            return;
+        }
+
         var output = parse.InvocationConfiguration.Error;
-        output.WriteLine($"error: {message}");
-        Hint(parse, hint ?? "");
+        foreach (var message in messages)
+            output.WriteLine($"error: {message}");
+        foreach (var line in (hint ?? "").Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            output.WriteLine($"hint: {line}");
     }
 
-    static void Hint(ParseResult parse, string hint)
-    {
-        foreach (var line in hint.Split('\n', StringSplitOptions.RemoveEmptyEntries))
-            parse.InvocationConfiguration.Error.WriteLine($"hint: {line}");
-    }
+    static void WriteJson(ParseResult parse, ProblemResponse problem) =>
+        parse.InvocationConfiguration.Error.WriteLine(JsonSerializer.Serialize(problem, ContractsJson.Indented.ProblemResponse));
 
-    static int CodeOf(FailureKind kind) => kind switch
+    static (int Exit, string Code) CodesOf(FailureKind kind) => kind switch
     {
-        FailureKind.AlreadyRunning => ExitCodes.AlreadyRunning,
-        FailureKind.SourceUnsuitable => ExitCodes.SourceUnsuitable,
-        FailureKind.TargetUnsuitable => ExitCodes.TargetUnsuitable,
-        FailureKind.PortTaken => ExitCodes.PortTaken,
-        FailureKind.NoSpace => ExitCodes.NoSpace,
-        FailureKind.MachineUnsuitable => ExitCodes.MachineUnsuitable,
-        FailureKind.BadCertificate or FailureKind.Configuration => ExitCodes.Usage,
-        _ => ExitCodes.Failed,
+        FailureKind.AlreadyRunning => (ExitCodes.AlreadyRunning, ProblemCodes.AlreadyRunning),
+        FailureKind.SourceUnsuitable => (ExitCodes.SourceUnsuitable, ProblemCodes.SourceUnsuitable),
+        FailureKind.TargetUnsuitable => (ExitCodes.TargetUnsuitable, ProblemCodes.TargetUnsuitable),
+        FailureKind.PortTaken => (ExitCodes.PortTaken, ProblemCodes.PortTaken),
+        FailureKind.NoSpace => (ExitCodes.NoSpace, ProblemCodes.NoSpace),
+        FailureKind.MachineUnsuitable => (ExitCodes.MachineUnsuitable, ProblemCodes.MachineUnsuitable),
+        FailureKind.BadCertificate or FailureKind.Configuration => (ExitCodes.Usage, ProblemCodes.WrongConfiguration),
+        FailureKind.StateUnusable => (ExitCodes.Failed, ProblemCodes.StateUnusable),
+        _ => (ExitCodes.Failed, ProblemCodes.Failed),
     };
 }

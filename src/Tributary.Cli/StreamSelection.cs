@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Tributary.Contracts;
 using Tributary.Postgres;
 using Tributary.Server;
 using Tributary.Server.Configuration;
@@ -107,7 +108,7 @@ static class StreamSelection
             return (null, Failures.Usage(parse, $"{file} has several streams: {string.Join(", ", names)}", "name one of them"));
         if (configuration.Streams.FirstOrDefault(stream => wanted is null || stream.Name == wanted) is { } selected)
             return (new SelectedStream(configuration.Source!, selected, configuration.Telemetry), ExitCodes.Ok);
-        Failures.Write(parse, $"{file} has no stream '{wanted}'", $"its streams are: {string.Join(", ", names)}");
+        Failures.Write(parse, $"{file} has no stream '{wanted}'", $"its streams are: {string.Join(", ", names)}", ProblemCodes.NotFound);
         return (null, ExitCodes.NotFound);
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Tributary.Server;
 
 namespace Tributary.Cli;
 
@@ -10,6 +11,10 @@ static class UpOptions
     public static readonly Option<string?> Replica = new("--replica") { Description = "A Postgres to stream the rows to, as a stream named 'replica'", HelpName = "url" };
 
     public static readonly Option<string?> State = new("--state") { Description = "The folder for pool, catalog, keys and socket (also TRIBUTARY_STATE)", HelpName = "folder" };
+
+    /// <summary>The state folder where no configuration says which.</summary>
+    public static string StateDirectory(ParseResult parse) => Path.GetFullPath(
+        parse.GetValue(State) ?? (Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } state ? state : TributaryConfiguration.DefaultStateDirectory()));
 
     public static readonly Option<string?> Listen = new("--listen") { Description = "Where branches are reached (also TRIBUTARY_GATEWAY_LISTEN) [default: 127.0.0.1:6432]", HelpName = "address:port" };
 

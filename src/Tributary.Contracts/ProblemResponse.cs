@@ -34,4 +34,16 @@ public static class ProblemCodes
     public const string NotFound = "not-found";
     public const string NotStoppable = "not-stoppable";
     public const string InternalError = "internal-error";
+
+    // Those below are a command's own; no server answers with them.
+    public const string WrongUsage = "wrong-usage";
+    public const string WrongConfiguration = "wrong-configuration";
+    public const string AlreadyRunning = "already-running";
+    public const string AlreadyExists = "already-exists";
+    public const string TargetUnsuitable = "target-unsuitable";
+    public const string MachineUnsuitable = "machine-unsuitable";
+    public const string StateUnusable = "state-unusable";
+    public const string PortTaken = "port-taken";
+    public const string NoSpace = "no-space";
+    public const string Failed = "failed";
 }

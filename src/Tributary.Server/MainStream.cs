@@ -14,6 +14,6 @@ static class MainStream
         SlotName = branching.SlotName,
         PublicationName = branching.SlotName,
         // No stream's name has a hyphen, so that none shares the folder.
-        SpoolFolder = Path.Combine(branching.StateDirectory, "spool", "main-feed"),
+        SpoolFolder = Path.Combine(branching.StateDirectory, TributaryConfiguration.SpoolFolder, "main-feed"),
     };
 }

@@ -27,6 +27,12 @@ public sealed record TributaryConfiguration
     public TelemetryConfiguration Telemetry { get; init; } = new();
 
     /// <summary>Branches as of now come from a running spare, so that the first one waits for it.</summary>
+    /// <summary>In the state folder; holds a folder a stream for transactions that exceed the budget of memory.</summary>
+    public const string SpoolFolder = "spool";
+
+    /// <summary>In the state folder; holds the positions of streams to standard output.</summary>
+    public const string CheckpointsFolder = "streams";
+
     public bool KeepsSpares => Branching is { SparesWanted: > 0 };
 
     /// <summary>Production, for what is not there without one.</summary>
@@ -70,7 +76,7 @@ public sealed record StreamConfiguration
     /// <param name="output">Where a stream of lines goes; null for what looks at a stream without running it.</param>
     internal StreamOptions Options(PostgresUrl source, Stream? output = null)
     {
-        var options = new StreamOptions { Name = Name, Source = source, SpoolFolder = Path.Combine(StateDirectory, "spool", Name) };
+        var options = new StreamOptions { Name = Name, Source = source, SpoolFolder = Path.Combine(StateDirectory, TributaryConfiguration.SpoolFolder, Name) };
         return Target switch
         {
             PostgresTargetConfiguration postgres => options with { Target = postgres.Url },
@@ -93,7 +99,7 @@ public sealed record PostgresTargetConfiguration(PostgresUrl Url) : TargetConfig
 /// <param name="Checkpoint">The file that keeps the position; null for one named after the stream in <paramref name="StateDirectory"/>.</param>
 public sealed record StdoutTargetConfiguration(string? Checkpoint, string StateDirectory) : TargetConfiguration
 {
-    public string CheckpointFile(string stream) => Checkpoint ?? Path.Combine(StateDirectory, "streams", $"{stream}.checkpoint");
+    public string CheckpointFile(string stream) => Checkpoint ?? Path.Combine(StateDirectory, TributaryConfiguration.CheckpointsFolder, $"{stream}.checkpoint");
 
     public override string ToString() => "standard output";
 }

@@ -10,7 +10,4 @@ internal interface ICheckpointStore : IDisposable
     /// <summary>Makes the checkpoint durable in the place of the one before it: after a crash either of the two is there, and whole.</summary>
     /// <exception cref="StreamException">Kind Target: it cannot be written.</exception>
     void Save(Checkpoint checkpoint);
-
-    /// <summary>Forgets the stream.</summary>
-    void Delete();
 }

@@ -26,8 +26,11 @@ public enum StreamErrorKind
     /// <summary>A stated bound was exceeded.</summary>
     Limit,
 
-    /// <summary>The folder for large transactions is full, broken or in use by another process.</summary>
+    /// <summary>The folder for large transactions is broken or in use by another process.</summary>
     Spool,
+
+    /// <summary>The folder for large transactions has reached its bound, or its disk has no room.</summary>
+    SpoolFull,
 }
 
 /// <summary>

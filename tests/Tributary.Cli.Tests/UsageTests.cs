@@ -34,6 +34,36 @@ public sealed class UsageTests
     }
 
     [Theory]
+    [InlineData("branch get -o json", 2, "wrong-usage")]
+    [InlineData("branch list --al -o json", 2, "wrong-usage")]
+    [InlineData("connect mysql://h/d -o json", 2, "wrong-usage")]
+    [InlineData("stream destroy --source postgresql://u@127.0.0.1:1/d --target postgresql://u@127.0.0.1:1/d --yes -o json", 6, "target-unsuitable")]
+    [InlineData("destroy --source postgresql://u@h/d --state /nowhere/state --yes -o json", 4, "not-found")]
+    [InlineData("doctor --repair --state /nowhere/state -o json", 2, "wrong-usage")]
+    public async Task A_script_gets_every_failure_as_one_object(string line, int exitCode, string code)
+    {
+        var result = await TributaryProgram.RunAsync(line.Split(' '));
+
+        Assert.Equal((exitCode, ""), (result.ExitCode, result.StandardOutput));
+        using var problem = JsonDocument.Parse(result.StandardError);
+        Assert.Equal(code, problem.RootElement.GetProperty("code").GetString());
+        Assert.NotEqual("", problem.RootElement.GetProperty("detail").GetString());
+    }
+
+    [Fact]
+    public async Task Doctor_looks_where_a_server_would_by_the_same_variables()
+    {
+        var state = TestFolder.New("doctor");
+
+        var machine = await TributaryProgram.RunInAsync(state, new Dictionary<string, string> { ["TRIBUTARY_STATE"] = Path.Combine(state, "missing") }, "doctor");
+        var production = await TributaryProgram.RunInAsync(state, new Dictionary<string, string> { ["TRIBUTARY_STATE"] = state, ["TRIBUTARY_SOURCE_URL"] = Nowhere }, "doctor", "-o", "json");
+
+        Assert.Contains(state, machine.StandardOutput, StringComparison.Ordinal);
+        Assert.Equal(1, production.ExitCode);
+        Assert.Contains("127.0.0.1:1", production.StandardOutput, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("", "tributary branch create agent-42")]
     [InlineData("stream", "destroy")]
     public async Task A_group_of_commands_by_itself_shows_its_help(string line, string expected)

@@ -53,7 +53,7 @@ public sealed class SpoolTests
 
         await stream.SourceAsync("INSERT INTO item SELECT i, repeat('x', 200) FROM generate_series(1, 2000) i");
         var failure = await stream.FailureAsync();
-        Assert.Equal(StreamErrorKind.Spool, failure.Kind);
+        Assert.Equal(StreamErrorKind.SpoolFull, failure.Kind);
         Assert.Contains(stream.Options.SpoolFolder, failure.Message, StringComparison.Ordinal);
         Assert.Contains(nameof(StreamOptions.SpoolBytesMax), failure.Message, StringComparison.Ordinal);
         stream.Options = stream.Options with { SpoolBytesMax = 0 };
@@ -75,7 +75,7 @@ public sealed class SpoolTests
             await stream.StartAndCatchUpAsync();
             await stream.SourceAsync("INSERT INTO item SELECT i, repeat('x', 200) FROM generate_series(1, 5000) i");
             var failure = await stream.FailureAsync();
-            Assert.Equal(StreamErrorKind.Spool, failure.Kind);
+            Assert.Equal(StreamErrorKind.SpoolFull, failure.Kind);
             Assert.Contains(disk, failure.Message, StringComparison.Ordinal);
 
             await RunAsync("mount", "-o", "remount,size=64m", disk);

@@ -137,17 +137,17 @@ static class ConnectCommand
             // Found now and kept: the server's Postgres runs as another user, who does not read this one's password file.
             given is null ? source : source with { Password = StoredPassword.Find(source) },
             given is null ? $"${{{SourceVariable}}}" : null,
-            Path.GetFullPath(parse.GetValue(UpOptions.State) ?? (Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } state ? state : TributaryConfiguration.DefaultStateDirectory())),
+            UpOptions.StateDirectory(parse),
             listen, Path.GetFullPath(parse.GetRequiredValue(FileOption)), Starts: !parse.GetValue(NoStart) && !parse.GetValue(DryRun));
         if (!parse.GetValue(DryRun) && !parse.GetValue(Force) && File.Exists(plan.File))
         {
-            Failures.Write(parse, $"there is a file {plan.File} already", $"start what it says with 'tributary up --detach -c {plan.File}', replace it with --force, or name another with -c");
+            Failures.Write(parse, $"there is a file {plan.File} already", $"start what it says with 'tributary up --detach -c {plan.File}', replace it with --force, or name another with -c", ProblemCodes.AlreadyExists);
             return (null, ExitCodes.AlreadyExists);
         }
 
         if (plan.Starts && StateLock.IsHeld(plan.State))
         {
-            Failures.Write(parse, $"a server runs on the state folder {plan.State} already", "'tributary status' shows it; stop it with 'tributary down', or name another folder with --state");
+            Failures.Write(parse, $"a server runs on the state folder {plan.State} already", "'tributary status' shows it; stop it with 'tributary down', or name another folder with --state", ProblemCodes.AlreadyRunning);
             return (null, ExitCodes.AlreadyRunning);
         }
 

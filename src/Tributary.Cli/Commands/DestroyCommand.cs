@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Tributary.Cli.Output;
+using Tributary.Contracts;
 using Tributary.Server.Configuration;
 using Tributary.Server.Hosting;
 
@@ -37,7 +38,7 @@ static class DestroyCommand
         var production = localOnly || configuration.Source is null ? "" : $", and the slots that it has on {configuration.Source}";
         if (!Directory.Exists(configuration.StateDirectory))
         {
-            Failures.Write(parse, $"there is no state folder {configuration.StateDirectory}", "name it with --state or 'state:'");
+            Failures.Write(parse, $"there is no state folder {configuration.StateDirectory}", "name it with --state or 'state:'", ProblemCodes.NotFound);
             return ExitCodes.NotFound;
         }
 

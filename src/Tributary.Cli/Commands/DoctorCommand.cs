@@ -40,7 +40,7 @@ static class DoctorCommand
         {
             if (!TryConfiguration(parse, out var configuration))
                 return ExitCodes.Usage;
-            doctor = await Doctor.RunAsync(configuration, running: false, cancellationToken);
+            doctor = await Doctor.RunAsync(configuration, configuration?.StateDirectory ?? UpOptions.StateDirectory(parse), running: false, cancellationToken);
         }
 
         ServerCommand.Print(parse, doctor, static json => json.DoctorResponse, DoctorText.Write);
@@ -67,7 +67,7 @@ static class DoctorCommand
         var source = parse.GetValue(UpOptions.Source);
         configuration = null;
         var file = ServerFinder.ConfigFile(parse);
-        if (file is null && source is null)
+        if (file is null && source is null && Environment.GetEnvironmentVariable("TRIBUTARY_SOURCE_URL") is not { Length: > 0 })
             return true;
         var read = ConfigurationReader.ReadFile(file, new ConfigurationOverrides { Source = source, State = parse.GetValue(UpOptions.State), Branching = file is null }, Environment.GetEnvironmentVariable);
         configuration = read.Configuration;

@@ -27,22 +27,28 @@ static class StreamCheckCommand
             return code;
         var check = await new StreamRunner(selected.Source, selected.Stream, TimeProvider.System, NullLoggerFactory.Instance).CheckAsync(cancellationToken);
         ServerCommand.Print(parse, check, static json => json.StreamCheckResponse, StreamCheckText.Write);
-        return check.Passed ? ExitCodes.Ok : CodeOf(check);
+        return check.Passed ? ExitCodes.Ok : CodesOf(check).Exit;
     }
 
     /// <summary>Says on standard error why a stream was not even started.</summary>
     public static int Refuse(ParseResult parse, StreamCheckResponse check)
     {
-        foreach (var finding in check.Findings.Where(finding => finding.Severity == StreamFindingSeverity.Error))
-            Failures.Write(parse, $"{finding.Subject}: {finding.Problem}", finding.Sql is null ? finding.Remedy : $"{finding.Remedy}\n{finding.Sql}");
-        return CodeOf(check);
+        var (exit, code) = CodesOf(check);
+        var findings = check.Findings.Where(finding => finding.Severity == StreamFindingSeverity.Error)
+            .Select(finding => (Message: $"{finding.Subject}: {finding.Problem}", Hint: finding.Sql is null ? finding.Remedy : $"{finding.Remedy}\n{finding.Sql}")).ToList();
+        // A script gets one object; a person each remedy below its problem.
+        if (SharedOptions.IsJson(parse))
+            Failures.Write(parse, findings.ConvertAll(static finding => finding.Message), string.Join('\n', findings.Select(static finding => finding.Hint)), code);
+        else
+            findings.ForEach(finding => Failures.Write(parse, finding.Message, finding.Hint));
+        return exit;
     }
 
-    static int CodeOf(StreamCheckResponse check) => check.Findings[0].Side switch
+    static (int Exit, string Code) CodesOf(StreamCheckResponse check) => check.Findings[0].Side switch
     {
-        StreamSide.Source => ExitCodes.SourceUnsuitable,
-        StreamSide.Target => ExitCodes.TargetUnsuitable,
-        StreamSide.Machine => ExitCodes.MachineUnsuitable,
-        _ => ExitCodes.Usage,
+        StreamSide.Source => (ExitCodes.SourceUnsuitable, ProblemCodes.SourceUnsuitable),
+        StreamSide.Target => (ExitCodes.TargetUnsuitable, ProblemCodes.TargetUnsuitable),
+        StreamSide.Machine => (ExitCodes.MachineUnsuitable, ProblemCodes.MachineUnsuitable),
+        _ => (ExitCodes.Usage, ProblemCodes.WrongConfiguration),
     };
 }

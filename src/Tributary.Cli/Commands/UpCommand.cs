@@ -64,7 +64,7 @@ static class UpCommand
     {
         if (StateLock.IsHeld(configuration.StateDirectory))
         {
-            Failures.Write(parse, $"a server runs on the state folder {configuration.StateDirectory} already", "'tributary status' shows it, 'tributary down' stops it");
+            Failures.Write(parse, $"a server runs on the state folder {configuration.StateDirectory} already", "'tributary status' shows it, 'tributary down' stops it", ProblemCodes.AlreadyRunning);
             return ExitCodes.AlreadyRunning;
         }
 

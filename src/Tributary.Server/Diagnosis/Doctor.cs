@@ -7,10 +7,11 @@ namespace Tributary.Server.Diagnosis;
 public static class Doctor
 {
     /// <param name="configuration">What is to run; null checks the machine with the defaults and no production.</param>
+    /// <param name="stateDirectory">Where the server's state is, or would be.</param>
     /// <param name="running">The server runs already, so that its own port is taken by itself.</param>
-    public static async Task<DoctorResponse> RunAsync(TributaryConfiguration? configuration, bool running, CancellationToken cancellationToken)
+    public static async Task<DoctorResponse> RunAsync(TributaryConfiguration? configuration, string stateDirectory, bool running, CancellationToken cancellationToken)
     {
-        var checks = new List<DoctorCheck>(await MachineChecks.RunAsync(configuration?.StateDirectory ?? TributaryConfiguration.DefaultStateDirectory(), cancellationToken));
+        var checks = new List<DoctorCheck>(await MachineChecks.RunAsync(stateDirectory, cancellationToken));
         if (!running)
             checks.Add(MachineChecks.GatewayPort(configuration?.Gateway.Listen ?? new GatewayConfiguration().Listen));
         if (configuration is not null)

@@ -208,7 +208,7 @@ public sealed class ServerHost : IAsyncDisposable
         Streams: () => [.. _feed is { } feed ? [feed.View()] : Array.Empty<StreamStatusResponse>(), .. _streams.Select(stream => stream.Status())],
         Gateway: () => _gateway?.Status() ?? new GatewayStatusResponse { State = PartState.Off },
         Metrics: _exporters!.Metrics,
-        Diagnose: cancellationToken => Doctor.RunAsync(Configuration, running: true, cancellationToken),
+        Diagnose: cancellationToken => Doctor.RunAsync(Configuration, Configuration.StateDirectory, running: true, cancellationToken),
         RequestStop: () => _runs && (_end.TrySetResult() || true));
 
     async Task UndoAsync()

@@ -40,7 +40,16 @@ public static class ServerRemoval
             removed.AddRange(taken!.Removed);
         }
 
-        if (configuration.Branching is { } branching && configuration.HasCatalog)
+        RemoveStreamFiles(configuration);
+
+        if (configuration.Branching is { } lost && !configuration.HasCatalog && !localOnly && BranchingRemoval.HasState(lost))
+        {
+            return (null, new OperationFailure(
+                FailureKind.StateUnusable, $"there is a pool in {state} and no catalog, which alone says whether the slot '{lost.SlotName}' on production was made for it",
+                "'tributary doctor --repair' makes a catalog from the pool; --local-only removes the pool and leaves production as it is"));
+        }
+
+        if (configuration.Branching is { } branching && (configuration.HasCatalog || BranchingRemoval.HasState(branching)))
         {
             // Step 3: drop main's slot.
             if (!localOnly && await DropSlotAsync(branching, removed, cancellationToken) is { } left)
@@ -58,6 +67,23 @@ public static class ServerRemoval
         stateLock.Dispose();
         removed.Add(stateLock.RemoveFolder() ? $"the folder {state}" : $"nothing else in {state}: it holds files that tributary did not make");
         return (new RemovalResponse(removed), null);
+    }
+
+    // Progress of streams that are no more. Nothing in the spool outlives its stream; a checkpoint of a stream that the configuration does not name stays.
+    static void RemoveStreamFiles(TributaryConfiguration configuration)
+    {
+        var spool = Path.Combine(configuration.StateDirectory, TributaryConfiguration.SpoolFolder);
+        if (Directory.Exists(spool))
+            Directory.Delete(spool, recursive: true);
+        foreach (var stream in configuration.Streams)
+        {
+            if (stream.Options(configuration.Production).Stdout is { } stdout)
+                StreamTeardown.DeleteFiles(stdout);
+        }
+
+        var checkpoints = Path.Combine(configuration.StateDirectory, TributaryConfiguration.CheckpointsFolder);
+        if (Directory.Exists(checkpoints) && !Directory.EnumerateFileSystemEntries(checkpoints).Any())
+            Directory.Delete(checkpoints);
     }
 
     // What streams into main has made more than a slot.

@@ -103,6 +103,7 @@ public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream,
             StreamErrorKind.Target => FailureKind.TargetUnsuitable,
             StreamErrorKind.Configuration => FailureKind.Configuration,
             StreamErrorKind.Fenced => FailureKind.AlreadyRunning,
+            StreamErrorKind.SpoolFull => FailureKind.NoSpace,
             _ => FailureKind.Work,
         },
         exception.Message);

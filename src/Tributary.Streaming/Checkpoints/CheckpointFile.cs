@@ -15,7 +15,7 @@ internal sealed class CheckpointFile(string path, string pipeline) : ICheckpoint
 {
     FileStream? _lock;
 
-    string LockPath => path + ".lock";
+    string LockPath => LockPathOf(path);
 
     public Checkpoint? Open()
     {
@@ -51,13 +51,16 @@ internal sealed class CheckpointFile(string path, string pipeline) : ICheckpoint
         }
     }
 
-    public void Delete()
+    /// <summary>Deletes a file of this kind and its lock, whether they are there or not.</summary>
+    public static void Delete(string path)
     {
         File.Delete(path);
-        File.Delete(LockPath);
+        File.Delete(LockPathOf(path));
     }
 
     public void Dispose() => _lock?.Dispose();
+
+    static string LockPathOf(string path) => path + ".lock";
 
     static FileStreamOptions Create() => new()
     {

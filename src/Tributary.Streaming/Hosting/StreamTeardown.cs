@@ -26,8 +26,7 @@ public static class StreamTeardown
                 var saved = checkpoints.Open();
                 side = StreamErrorKind.Source;
                 await CleanSourceAsync(options, saved?.SlotName, cancellationToken);
-                checkpoints.Delete();
-                File.Delete(stdout.ShapesFile);
+                DeleteFiles(stdout);
                 return;
             }
 
@@ -69,6 +68,13 @@ public static class StreamTeardown
             throw new StreamException(
                 StreamErrorKind.Source, $"The slot '{options.SlotName}' and the publication '{options.PublicationName}' could not be dropped at the source {options.Source}: {LostLink.Describe(exception)}", exception);
         }
+    }
+
+    /// <summary>Deletes what a stream to standard output keeps on this machine; it must be stopped.</summary>
+    public static void DeleteFiles(StdoutOptions stdout)
+    {
+        CheckpointFile.Delete(stdout.CheckpointFile);
+        File.Delete(stdout.ShapesFile);
     }
 
     static async Task CleanSourceAsync(StreamOptions options, string? slot, CancellationToken cancellationToken)

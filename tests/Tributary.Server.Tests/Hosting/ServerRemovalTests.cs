@@ -22,6 +22,11 @@ public sealed class ServerRemovalTests
         }
 
         Assert.Equal(2, await SlotsAsync(postgres.ConnectionString()));
+        // What a large transaction, a stream to standard output that is no more and a repair leave.
+        Directory.CreateDirectory(Path.Combine(configuration.StateDirectory, "spool", "removal"));
+        await File.WriteAllTextAsync(Path.Combine(configuration.StateDirectory, "spool", "removal", "lock"), "", Production.Token);
+        Directory.CreateDirectory(Path.Combine(configuration.StateDirectory, "streams"));
+        await File.WriteAllTextAsync(Path.Combine(configuration.StateDirectory, "catalog.db.damaged-1"), "damaged", Production.Token);
 
         var (removed, failure) = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
 
@@ -50,6 +55,27 @@ public sealed class ServerRemovalTests
         Assert.Null(failure);
         Assert.DoesNotContain(removed!.Removed, thing => thing.StartsWith("slot", StringComparison.Ordinal));
         Assert.False(Directory.Exists(configuration.StateDirectory));
+    }
+
+    [Fact]
+    public async Task Without_the_catalog_that_tells_of_the_slot_nothing_is_removed_but_what_is_here_when_that_is_asked_for()
+    {
+        var postgres = await TestServers.SharedAsync();
+        var configuration = Production.Configuration(Production.Url(postgres.Url())).WithBranching("removal_lost");
+        await using (var server = await TestServer.StartAsync(configuration))
+            await Production.UntilAsync(async () => (await server.Client.GetStatusAsync(Production.Token)).Value is { Branching.Seeds.Count: > 0 }, "the first seed");
+        File.Delete(Path.Combine(configuration.StateDirectory, "catalog.db"));
+
+        var (_, refused) = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
+        Assert.Contains("removal_lost", refused!.Message, StringComparison.Ordinal);
+        Assert.True(File.Exists(Path.Combine(configuration.StateDirectory, "pool.img")));
+        var (removed, failure) = await ServerRemoval.RunAsync(configuration, localOnly: true, TimeProvider.System, Production.Token);
+
+        Assert.Null(failure);
+        Assert.Contains(removed!.Removed, thing => thing.StartsWith("the folder", StringComparison.Ordinal));
+        Assert.False(Directory.Exists(configuration.StateDirectory));
+        Assert.Equal(1, await Production.ScalarAsync<long>(postgres.ConnectionString(), "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'removal_lost'"));
+        await Production.ExecuteAsync(postgres.ConnectionString(), "SELECT pg_drop_replication_slot('removal_lost')");
     }
 
     [Fact]

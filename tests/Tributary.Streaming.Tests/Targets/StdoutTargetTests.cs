@@ -220,7 +220,6 @@ public sealed class StdoutTargetTests
             inner.Save(checkpoint);
         }
 
-        public void Delete() => inner.Delete();
 
         public void Dispose() => inner.Dispose();
     }

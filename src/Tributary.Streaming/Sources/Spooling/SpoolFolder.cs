@@ -3,12 +3,15 @@ namespace Tributary.Streaming.Sources.Spooling;
 /// <summary>
 /// The folder for transactions that exceed the budget of memory. Nothing in it outlives the connection: the slot sends again what was not confirmed.
 /// So what an earlier process has left is removed at the start, under a lock that keeps two processes apart.
-/// Failure: a disk that is full or broken ends the stream with a StreamException of kind Spool; nothing is confirmed, and a restart goes on.
+/// Failure: a disk that is full or broken ends the stream with a StreamException of kind SpoolFull or Spool; nothing is confirmed, and a restart goes on.
 /// </summary>
 internal sealed class SpoolFolder(StreamOptions options) : IDisposable
 {
     const string LockName = "lock";
     const string Pattern = "*.spool";
+
+    /// <summary>ENOSPC of Linux, as the code of an IOException.</summary>
+    const int NoSpaceLeft = 28;
 
     FileStream? _lock;
     long _bytes;
@@ -50,7 +53,7 @@ internal sealed class SpoolFolder(StreamOptions options) : IDisposable
     public void Release(long bytes) => Interlocked.Add(ref _bytes, -bytes);
 
     public StreamException Failed(string what, Exception exception) => new(
-        StreamErrorKind.Spool,
+        (exception.HResult & 0xFFFF) == NoSpaceLeft ? StreamErrorKind.SpoolFull : StreamErrorKind.Spool,
         $"The spool folder {Path} of the stream '{options.Name}' cannot {what}: {exception.Message}. Nothing was confirmed to the source; mend the folder or its disk, " +
         "or name another one, then start the stream again.",
         exception);
@@ -102,7 +105,7 @@ internal sealed class SpoolFolder(StreamOptions options) : IDisposable
     {
         Release(bytes);
         return new StreamException(
-            StreamErrorKind.Spool,
+            StreamErrorKind.SpoolFull,
             $"The spool folder {Path} of the stream '{options.Name}' holds {Bytes} bytes and needs {bytes} more, but {bound}. Nothing was confirmed to the source; " +
             "make room or raise the bound, then start the stream again.");
     }
