@@ -6,16 +6,24 @@ namespace Tributary.Branching;
 /// <summary>Our own connections to servers of ours.</summary>
 internal static class SuperuserCommand
 {
+    /// <summary>The first version with the setting <c>event_triggers</c>, and with triggers on logins.</summary>
+    const int EventTriggersSettingMajor = 17;
+
     /// <summary>
     /// The search path leaves nothing that a branch's owner makes in a place where a name or an operator of ours would find it first; it goes over what
-    /// the owner has set for the database.
+    /// the owner has set for the database. No event trigger of production's is fired: one that meets each login may keep us out, and one that meets each
+    /// command refuse ours. Before version 17, which has the setting, a session that acts for a replica fires none; in 17 and later that would try
+    /// to lock the database where there is a login trigger, which a standby refuses (EventTriggerOnLogin in src/backend/commands/event_trigger.c). Messages are in English, since some are read.
     /// </summary>
-    public static string ConnectionString(string socketDirectory, string superuser, string database) => new NpgsqlConnectionStringBuilder
+    public static string ConnectionString(string socketDirectory, string superuser, string database, int major) => new NpgsqlConnectionStringBuilder
     {
         Host = socketDirectory,
         Username = superuser,
         Database = database,
         SearchPath = "pg_catalog",
+        // Of what a command says, its number of rows is in the detail.
+        IncludeErrorDetail = true,
+        Options = (major >= EventTriggersSettingMajor ? "-c event_triggers=off" : "-c session_replication_role=replica") + " -c lc_messages=C",
         Pooling = false,
         ApplicationName = "tributary",
     }.ConnectionString;

@@ -36,7 +36,7 @@ public sealed class DefuseFixture : IAsyncLifetime
         {
             ProductionSettings =
             [
-                $"archive_command = 'echo %f >> {ArchiveMarker}'",
+                $"archive_command = 'echo %f >> {ArchiveMarker}'", "max_prepared_transactions = 5",
                 .. HasCron ? ["shared_preload_libraries = 'pg_cron'", "cron.database_name = 'bank'", "cron.use_background_workers = on", "max_worker_processes = 20"] : Array.Empty<string>(),
             ],
             Prepare = PrepareAsync,

@@ -44,6 +44,16 @@ public sealed class OwnerRightsTests : IAsyncLifetime
         CREATE EXTENSION pg_trgm SCHEMA public;
         CREATE FUNCTION shop.no_commands() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN RAISE 'no command is allowed here'; END $f$;
         CREATE EVENT TRIGGER no_commands ON ddl_command_end EXECUTE FUNCTION shop.no_commands();
+        DO $do$ BEGIN
+            IF current_setting('server_version_num')::int >= 170000 THEN
+                SET session_replication_role = replica;
+                CREATE FUNCTION shop.no_tributary() RETURNS event_trigger LANGUAGE plpgsql AS $f$ BEGIN
+                    IF inet_client_addr() IS NULL AND current_setting('application_name') = 'tributary' THEN RAISE 'no login is allowed here'; END IF;
+                END $f$;
+                CREATE EVENT TRIGGER no_tributary ON login EXECUTE FUNCTION shop.no_tributary();
+                RESET session_replication_role;
+            END IF;
+        END $do$;
         """;
 
     public ValueTask InitializeAsync() => _fixture.InitializeAsync();

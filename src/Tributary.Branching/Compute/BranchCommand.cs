@@ -22,15 +22,16 @@ internal static class BranchCommand
         """;
 
     /// <param name="roles">Superusers, of which one still exists.</param>
+    /// <param name="major">The server's major version.</param>
     /// <returns>Why none of them could; null when one did.</returns>
-    public static async Task<string?> RunAsync(string sql, string socketDirectory, IReadOnlyList<string> roles, CancellationToken cancellationToken)
+    public static async Task<string?> RunAsync(string sql, string socketDirectory, IReadOnlyList<string> roles, int major, CancellationToken cancellationToken)
     {
         string? last = null;
         foreach (var role in roles)
         {
             try
             {
-                await using var connection = await SuperuserCommand.OpenAsync(SuperuserCommand.ConnectionString(socketDirectory, role, "template1"), cancellationToken);
+                await using var connection = await SuperuserCommand.OpenAsync(SuperuserCommand.ConnectionString(socketDirectory, role, "template1", major), cancellationToken);
                 await connection.ExecuteAsync(sql, cancellationToken);
                 return null;
             }

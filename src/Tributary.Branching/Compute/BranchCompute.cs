@@ -20,6 +20,7 @@ internal sealed class BranchCompute : IAsyncDisposable
     static readonly TimeSpan AheadTimeout = TimeSpan.FromSeconds(30);
 
     readonly IReadOnlyList<string> _superusers;
+    readonly int _major;
     readonly ComputeServer _server;
     readonly Func<bool> _hasRoom;
     readonly TimeProvider _time;
@@ -37,13 +38,14 @@ internal sealed class BranchCompute : IAsyncDisposable
     bool _removed;
 
     /// <param name="superusers">Roles that exist in every branch unless somebody dropped them.</param>
+    /// <param name="major">The server's major version.</param>
     /// <param name="hasRoom">Whether the pool has room for a segment of the log; a server that cannot write its log ends.</param>
     /// <param name="adopted">A server that runs already; null when the first lease is to start one.</param>
     public BranchCompute(
-        Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, IPostgresLauncher launcher, SemaphoreSlim starts, Func<bool> hasRoom, TimeProvider time, ILogger logger,
-        IRunningPostgres? adopted = null)
+        Branch branch, LaunchSpec spec, IReadOnlyList<string> superusers, int major, IPostgresLauncher launcher, SemaphoreSlim starts, Func<bool> hasRoom, TimeProvider time,
+        ILogger logger, IRunningPostgres? adopted = null)
     {
-        (_branch, _spec, _superusers, _hasRoom, _time, _logger) = (branch, spec, superusers, hasRoom, time, logger);
+        (_branch, _spec, _superusers, _major, _hasRoom, _time, _logger) = (branch, spec, superusers, major, hasRoom, time, logger);
         _server = new ComputeServer(branch.Usage, launcher, starts, time, adopted);
         LastUsedAt = branch.LastUsedAt;
         if (adopted is null)
@@ -131,7 +133,7 @@ internal sealed class BranchCompute : IAsyncDisposable
                 return;
             // A log that cannot be left costs space, and nothing else.
             if (_hasRoom())
-                await BranchCommand.RunAsync(BranchCommand.LeaveLog, running.SocketDirectory, _superusers, cancellationToken);
+                await BranchCommand.RunAsync(BranchCommand.LeaveLog, running.SocketDirectory, _superusers, _major, cancellationToken);
             await StopServerAsync(cancellationToken);
             Log.BranchSleeps(_logger, Name);
         }
@@ -151,7 +153,7 @@ internal sealed class BranchCompute : IAsyncDisposable
             if (_removed || !isCurrent())
                 return new BranchError(BranchErrorKind.NotFound, $"The branch {Name} has just been deleted or reset.");
             var running = _server.Alive;
-            if (running is not null && await BranchCommand.RunAsync(BranchCommand.Flush, running.SocketDirectory, _superusers, cancellationToken) is { } notFlushed)
+            if (running is not null && await BranchCommand.RunAsync(BranchCommand.Flush, running.SocketDirectory, _superusers, _major, cancellationToken) is { } notFlushed)
                 return new BranchError(BranchErrorKind.ComputeFailed, $"The branch {Name} could not be flushed, so a fork might lack what it has committed last. {notFlushed}");
             await storage.CloneAsync(Branch.VolumeOf(_branch.Number), copy, running, cancellationToken);
             return null;

@@ -197,7 +197,7 @@ internal sealed class BranchComputes(
         new() { MemoryBytesMax = options.BranchMemoryMax, CpusMax = options.BranchCpusMax, ProcessesMax = options.BranchProcessesMax };
 
     BranchCompute New(Branch branch, IRunningPostgres? adopted) =>
-        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], launcher, _starts, HasRoom, time, logger, adopted);
+        new(branch, SpecOf(branch), [facts.Superuser, options.OwnerRole], facts.Major, launcher, _starts, HasRoom, time, logger, adopted);
 
     bool HasRoom() => freeBytes() > BranchRegistry.FreeBytesMin;
 

@@ -6,13 +6,13 @@ namespace Tributary.Branching.Seeding;
 /// Makes a copy of production forget that it is production: no password of its opens the copy, no subscription of its acts, nothing tells by which
 /// secret streams know production's messages, and the branch's owner role exists. It runs on a primary of ours before any client does.
 /// </summary>
-internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
+internal sealed class Defuser(BranchingOptions options, SourceFacts facts, TimeProvider time)
 {
     readonly OwnerRole _owner = new(options, facts);
 
     /// <summary>A connection of the superuser over the socket that trusts it.</summary>
     public Task<NpgsqlConnection> ConnectAsync(string socketDirectory, CancellationToken cancellationToken) => SuperuserCommand.OpenAsync(
-        SuperuserCommand.ConnectionString(socketDirectory, facts.Superuser, "postgres"), cancellationToken);
+        SuperuserCommand.ConnectionString(socketDirectory, facts.Superuser, "postgres", facts.Major), cancellationToken);
 
     /// <summary>
     /// Loads into a session, while its server is still a standby, what defusing needs: the language and what the catalog says of its own tables.
@@ -26,19 +26,19 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
         SELECT pg_relation_size('pg_catalog.pg_subscription'), (SELECT count(*) FROM pg_catalog.pg_roles);
         """, cancellationToken);
 
-    /// <summary>Sessions in the databases of a standby for what <see cref="DefuseAsync(NpgsqlConnection, MessageSecret, CancellationToken)"/> does in each, the one first that clients enter.</summary>
+    /// <summary>Sessions in the databases of a standby for what defusing does in each, the one first that clients enter.</summary>
     /// <exception cref="NpgsqlException">The server does not answer.</exception>
-    public async Task<MessageSecret> PrepareAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    public async Task<DatabaseDefuser> PrepareAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        var secret = new MessageSecret(connection.ConnectionString);
+        var databases = new DatabaseDefuser(connection.ConnectionString, time);
         try
         {
-            await secret.PrepareAsync((await connection.DatabasesAsync(withTemplates: true, cancellationToken)).OrderBy(database => database != options.Database), cancellationToken);
-            return secret;
+            await databases.PrepareAsync((await connection.DatabasesAsync(withTemplates: true, cancellationToken)).OrderBy(database => database != options.Database), cancellationToken);
+            return databases;
         }
         catch
         {
-            await secret.DisposeAsync();
+            await databases.DisposeAsync();
             throw;
         }
     }
@@ -53,7 +53,7 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
     {
         try
         {
-            await using var session = await SuperuserCommand.OpenAsync(SuperuserCommand.ConnectionString(socketDirectory, facts.Superuser, options.Database), cancellationToken);
+            await using var session = await SuperuserCommand.OpenAsync(SuperuserCommand.ConnectionString(socketDirectory, facts.Superuser, options.Database, facts.Major), cancellationToken);
         }
         catch (PostgresException exception) when (exception.SqlState == PostgresErrorCodes.InvalidCatalogName)
         {
@@ -62,17 +62,18 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
     }
 
     /// <summary>Defuses the server, durably, and removes from its tables what that has overwritten.</summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
     public async Task DefuseAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
     {
-        await using var secret = new MessageSecret(connection.ConnectionString);
-        await DefuseAsync(connection, secret, cancellationToken);
+        await using var databases = new DatabaseDefuser(connection.ConnectionString, time);
+        await DefuseAsync(connection, databases, cancellationToken);
     }
 
     /// <summary>The same with sessions that are open already, where somebody waits.</summary>
-    public async Task DefuseAsync(NpgsqlConnection connection, MessageSecret secret, CancellationToken cancellationToken)
+    public async Task DefuseAsync(NpgsqlConnection connection, DatabaseDefuser databases, CancellationToken cancellationToken)
     {
         // First, since after the table of roles is written anew each database's next session is a slow one.
-        await secret.ReplaceAsync(await connection.DatabasesAsync(withTemplates: true, cancellationToken), cancellationToken);
+        await databases.DefuseAsync(await connection.DatabasesAsync(withTemplates: true, cancellationToken), cancellationToken);
         await connection.ExecuteAsync(
             """
             SET synchronous_commit = on;
@@ -81,6 +82,6 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts)
             UPDATE pg_catalog.pg_subscription SET subenabled = false, subslotname = NULL, subconninfo = '';
             """, cancellationToken);
         await _owner.MakeAsync(connection, cancellationToken);
-        await SeedResidue.RemoveAsync(connection, cancellationToken);
+        await SeedResidue.RemoveAsync(connection, time, cancellationToken);
     }
 }

@@ -75,8 +75,6 @@ internal sealed class OwnerRole(BranchingOptions options, SourceFacts facts)
     string Objects =>
         $"""
         SET search_path = '';
-        -- What follows fires no trigger of production's: one that allows no commands would fail every seed.
-        SET session_replication_role = replica;
         DO $tributary$
         DECLARE
             command text;

@@ -21,7 +21,7 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
 
     static readonly string[] StandbySettings = ["hot_standby = on", "wal_retrieve_retry_interval = 100ms", "max_standby_archive_delay = 0"];
 
-    readonly Defuser _defuser = new(options, facts);
+    readonly Defuser _defuser = new(options, facts, time);
 
     /// <param name="number">Of the branch that it becomes; its volume is replaced.</param>
     /// <param name="baseVolume">An image that holds nothing after the moment.</param>

@@ -23,7 +23,7 @@ internal sealed class SeedMaker(BranchingOptions options, SourceFacts facts, IMa
         PoolFlush.NoFsync,
     ];
 
-    readonly Defuser _defuser = new(options, facts);
+    readonly Defuser _defuser = new(options, facts, time);
 
     static string FolderOf(string seedId) => $"seed-{seedId}";
 

@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching.Seeding;
 
@@ -9,18 +10,63 @@ namespace Tributary.Branching.Seeding;
 /// </summary>
 internal static class SeedResidue
 {
+    /// <summary>What the command says of rows that it could not leave behind, after their number.</summary>
+    const string KeptRows = " dead row versions cannot be removed yet";
+
+    /// <summary>No session but Tributary's is there, and those that begin have their snapshots for milliseconds.</summary>
+    static readonly TimeSpan RewriteLimit = TimeSpan.FromSeconds(20);
+
+    static readonly TimeSpan RewritePause = TimeSpan.FromMilliseconds(5);
+
     /// <summary>
     /// Removes what defusing has overwritten. The next checkpoint ends the removal: after <see cref="LeaveLogBehindAsync"/> it is in a
     /// segment of its own, and since nothing is recycled (see the settings of a server), all segments before it are deleted.
     /// </summary>
-    public static async Task RemoveAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public static async Task RemoveAsync(NpgsqlConnection connection, TimeProvider time, CancellationToken cancellationToken)
     {
-        // A rewritten table is a new file, and the old one is unlinked at the checkpoint (mdunlink in src/backend/storage/smgr/md.c).
-        // VACUUM takes no transaction, so each is a command by itself.
-        await connection.ExecuteAsync("VACUUM FULL pg_catalog.pg_authid", cancellationToken);
+        await RewriteAsync(connection, "pg_catalog.pg_authid", time, cancellationToken);
         await using var size = new NpgsqlCommand("SELECT pg_relation_size('pg_catalog.pg_subscription')", connection);
         if (await size.ExecuteScalarAsync(cancellationToken) is not 0L)
-            await connection.ExecuteAsync("VACUUM FULL pg_catalog.pg_subscription", cancellationToken);
+            await RewriteAsync(connection, "pg_catalog.pg_subscription", time, cancellationToken);
+    }
+
+    /// <summary>
+    /// Writes a table into a new file, without any row that is no more; the old file is unlinked at the checkpoint (mdunlink in
+    /// src/backend/storage/smgr/md.c). A row that somebody's snapshot may still see would go along, and a session that is just beginning counts as
+    /// somebody, so it is done again until the command says that there is none (copy_table_data in src/backend/commands/cluster.c).
+    /// </summary>
+    /// <param name="connection">Its messages are in English.</param>
+    /// <exception cref="ChildProcessException">Something keeps such rows for too long.</exception>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public static async Task RewriteAsync(NpgsqlConnection connection, string table, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        string? kept = null;
+        void Read(object sender, NpgsqlNoticeEventArgs notice)
+        {
+            if (notice.Notice.Detail?.IndexOf(KeptRows, StringComparison.Ordinal) is { } end and > 0)
+                kept = notice.Notice.Detail[..end];
+        }
+
+        connection.Notice += Read;
+        try
+        {
+            while (true)
+            {
+                kept = null;
+                await connection.ExecuteAsync($"VACUUM (FULL, VERBOSE) {table}", cancellationToken);
+                if (kept == "0")
+                    return;
+                if (time.GetElapsedTime(started) > RewriteLimit)
+                    throw new ChildProcessException($"{table} still holds {kept ?? "an unknown number of"} rows of production's that are no more, after {RewriteLimit.TotalSeconds:0} s.");
+                await Task.Delay(RewritePause, time, cancellationToken);
+            }
+        }
+        finally
+        {
+            connection.Notice -= Read;
+        }
     }
 
     /// <summary>Lets the next checkpoint, also that of a stop, remove all the log there is.</summary>

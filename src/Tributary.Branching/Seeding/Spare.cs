@@ -13,7 +13,7 @@ namespace Tributary.Branching.Seeding;
 /// <param name="settings">Its settings once it is no standby any more.</param>
 internal sealed class Spare(
     long number, string volume, Lsn begin, IRunningPostgres running, IReadOnlyList<string> settings, MainLink link, NpgsqlConnection connection, Defuser defuser,
-    MessageSecret secret, IMain main, TimeProvider time) : IAsyncDisposable
+    DatabaseDefuser databases, IMain main, TimeProvider time) : IAsyncDisposable
 {
     /// <summary>How often the position is read while it is waited for: a query over a socket takes a tenth of that.</summary>
     static readonly TimeSpan PollInterval = TimeSpan.FromMilliseconds(1);
@@ -55,9 +55,9 @@ internal sealed class Spare(
         if (!await time.HoldsAsync(async token => !await IsInRecoveryAsync(token), PollInterval, limit, cancellationToken))
             throw new ChildProcessException($"The spare {Volume} was not promoted within {limit.TotalSeconds:0} s.");
 
-        await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync], cancellationToken);
+        await Running.ConfigureAsync([.. settings, PoolFlush.NoFsync, SpareMaker.WithoutAutovacuum], cancellationToken);
         await connection.ExecuteAsync("SELECT pg_reload_conf()", cancellationToken);
-        await defuser.DefuseAsync(connection, secret, cancellationToken);
+        await defuser.DefuseAsync(connection, databases, cancellationToken);
         return await main.SeparateAsync(connection, cancellationToken);
     }
 
@@ -124,7 +124,7 @@ internal sealed class Spare(
     public async ValueTask DisposeAsync()
     {
         await link.DisposeAsync();
-        await secret.DisposeAsync();
+        await databases.DisposeAsync();
         await connection.DisposeAsync();
         if (_ended)
             return;

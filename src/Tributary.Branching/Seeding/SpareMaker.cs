@@ -35,7 +35,7 @@ internal sealed class SpareMaker(
         MainLink? link = null;
         IRunningPostgres? running = null;
         NpgsqlConnection? connection = null;
-        MessageSecret? secret = null;
+        DatabaseDefuser? databases = null;
         try
         {
             // Step 1: clone main.
@@ -56,17 +56,17 @@ internal sealed class SpareMaker(
                 LinkDirectory = link.Folder,
                 Limits = limits,
             }, cancellationToken);
-            var defuser = new Defuser(options, facts);
+            var defuser = new Defuser(options, facts, time);
             connection = await defuser.ConnectAsync(running.SocketDirectory, cancellationToken);
             var begin = await connection.RestartPointAsync(cancellationToken);
             await Defuser.WarmAsync(connection, cancellationToken);
-            secret = await defuser.PrepareAsync(connection, cancellationToken);
-            return new Spare(number, volume, begin, running, own, link, connection, defuser, secret, main, time);
+            databases = await defuser.PrepareAsync(connection, cancellationToken);
+            return new Spare(number, volume, begin, running, own, link, connection, defuser, databases, main, time);
         }
         catch
         {
-            if (secret is not null)
-                await secret.DisposeAsync();
+            if (databases is not null)
+                await databases.DisposeAsync();
             if (connection is not null)
                 await connection.DisposeAsync();
             if (running is not null)
@@ -92,11 +92,15 @@ internal sealed class SpareMaker(
             Directory.Delete(folder, recursive: true);
     }
 
+    /// <summary>Until a promoted spare is settled: what a worker has a snapshot of, defusing could not remove.</summary>
+    public const string WithoutAutovacuum = "autovacuum = off";
+
     IEnumerable<string> StandbySettings() =>
     [
         $"primary_conninfo = 'host={LaunchSpec.LinkMount} port=5432 user={facts.Superuser.Replace("'", "''", StringComparison.Ordinal)} application_name=spare'",
         "hot_standby = on",
         PoolFlush.NoFsync,
+        WithoutAutovacuum,
         // Main answers within a moment when it is there at all.
         "wal_retrieve_retry_interval = 200ms",
         // Our own session on a spare reads positions in a fraction of a millisecond; the replay waits for that rather than cancel it. A limit
