@@ -25,7 +25,7 @@ public interface IRunningPostgres : IAsyncDisposable
     /// <summary>Processor time of the server and of all that it started, also of what has ended. Keeps its last value when the server has ended.</summary>
     TimeSpan CpuTime { get; }
 
-    /// <summary>Replaces the lines of its <c>postgresql.conf</c>, which it reads when it is told to reload and at its next start.</summary>
+    /// <summary>Replaces the lines of its <c>postgresql.conf</c>, which it reads when it is told to reload. One that ends or has ended is left alone.</summary>
     Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken);
 
     /// <summary>

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Time.Testing;
 using Tributary.Branching.Compute;
+using Tributary.Testing;
 
 namespace Tributary.Branching.Tests;
 
@@ -24,6 +25,23 @@ public sealed class RunningPostgresTests
         await running.DisposeAsync().AsTask().WaitAsync(Limit, Token);
 
         Assert.True(running.Exited.IsCompletedSuccessfully);
+    }
+
+    [Fact]
+    public async Task The_settings_of_a_server_that_has_ended_do_not_come_over_those_of_the_next_one()
+    {
+        var folder = new ComputeFolder(TestFolder.New("compute"));
+        using var process = await StartAsync("echo ready; exec sleep 100");
+        var running = new RunningPostgres(process, sandboxed: false, folder, group: null, TimeProvider.System, NullLogger.Instance);
+        await folder.WriteAsync(["work_mem = 1MB"], Token);
+        await running.ConfigureAsync(["work_mem = 2MB"], Token);
+        Assert.Contains("work_mem = 2MB", await File.ReadAllTextAsync(folder.ConfigurationFile, Token), StringComparison.Ordinal);
+
+        await running.DisposeAsync().AsTask().WaitAsync(Limit, Token);
+        await folder.WriteAsync(["work_mem = 3MB"], Token);
+        await running.ConfigureAsync(["work_mem = 4MB"], Token);
+
+        Assert.Contains("work_mem = 3MB", await File.ReadAllTextAsync(folder.ConfigurationFile, Token), StringComparison.Ordinal);
     }
 
     [Fact]

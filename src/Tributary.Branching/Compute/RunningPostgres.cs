@@ -63,7 +63,9 @@ internal sealed class RunningPostgres : IRunningPostgres
         return set.Succeeded;
     }
 
-    public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) => _folder.WriteSettingsAsync(settings, cancellationToken);
+    // The folder is the next server's too, which has settings of its own by the time that this one has ended.
+    public Task ConfigureAsync(IReadOnlyList<string> settings, CancellationToken cancellationToken) =>
+        _ending || Exited.IsCompleted ? Task.CompletedTask : _folder.WriteSettingsAsync(settings, cancellationToken);
 
     public Task RunFrozenAsync(Func<CancellationToken, Task> action, CancellationToken cancellationToken) =>
         ServerProcessId() is { } server ? ProcessFreezer.RunAsync(server, action, _time, cancellationToken) : action(cancellationToken);
