@@ -64,7 +64,7 @@ sealed class ClientSession(long id, ClientConnection client, GatewayServices gat
 
     async Task<ErrorResponse?> RunStepsAsync(CancellationToken cancellationToken)
     {
-        using var timeout = new CancellationTokenSource(gateway.Options.HandshakeTimeout, gateway.TimeProvider);
+        using var timeout = new CancellationTokenSource(isOverLimit ? gateway.Options.OverLimitTimeout : gateway.Options.HandshakeTimeout, gateway.TimeProvider);
         using var handshake = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
         Admission admission;
         try

@@ -24,6 +24,11 @@ public sealed record GatewayOptions
     /// <summary>From accept to the proof of the password, TLS included. Default: 60 s, as authentication_timeout of Postgres.</summary>
     public TimeSpan HandshakeTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
+    /// <summary>
+    /// How long a connection beyond the limit may say nothing. Default: 5 s; there are few places for those, which a cancel request must get through.
+    /// </summary>
+    public TimeSpan OverLimitTimeout { get; init; } = TimeSpan.FromSeconds(5);
+
     /// <summary>How long a client is held while its branch wakes and its Postgres opens the session. Default: 60 s.</summary>
     public TimeSpan WakeTimeout { get; init; } = TimeSpan.FromSeconds(60);
 
@@ -57,7 +62,7 @@ public sealed record GatewayOptions
             faults.Add($"the port {Port} is outside 0 to 65535");
         if (TlsCertificateFile is null != TlsKeyFile is null)
             faults.Add("a TLS certificate and its key are given together or not at all");
-        foreach (var (name, value) in new[] { ("handshake", HandshakeTimeout), ("wake", WakeTimeout), ("drain", DrainTimeout) })
+        foreach (var (name, value) in new[] { ("handshake", HandshakeTimeout), ("over-limit", OverLimitTimeout), ("wake", WakeTimeout), ("drain", DrainTimeout) })
             if (value <= TimeSpan.Zero || value > TimeSpan.FromDays(1))
                 faults.Add($"the {name} timeout {value} is not above zero and at most a day");
         foreach (var (name, value) in new[] { ("connections", ConnectionsMax), ("backlog", Backlog), ("cached keys", CachedKeysMax), ("relay buffer", RelayBufferBytes) })

@@ -109,10 +109,38 @@ public sealed class BranchingFixture : IAsyncLifetime
         return await command.ExecuteScalarAsync(Token);
     }
 
-    public static async Task UntilAsync(Func<bool> condition, Func<string> otherwise)
+    /// <summary>Kills a server's sandbox from outside: its outer process names the folder of its configuration among its arguments.</summary>
+    public static void KillSandboxOf(string configuration)
+    {
+        foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
+        {
+            using (process)
+            {
+                if (CommandLine($"{process.Id}").Contains(configuration))
+                    process.Kill();
+            }
+        }
+    }
+
+    /// <summary>The words that a process was started with; none when it has ended meanwhile.</summary>
+    public static string[] CommandLine(string processId)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{processId}/cmdline").Split('\0');
+        }
+        catch (IOException)
+        {
+            return [];
+        }
+    }
+
+    public static Task UntilAsync(Func<bool> condition, Func<string> otherwise) => UntilAsync(() => Task.FromResult(condition()), otherwise);
+
+    public static async Task UntilAsync(Func<Task<bool>> condition, Func<string> otherwise)
     {
         var started = TimeProvider.System.GetTimestamp();
-        while (!condition())
+        while (!await condition())
         {
             Assert.True(TimeProvider.System.GetElapsedTime(started) < Deadline, otherwise());
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System, Token);

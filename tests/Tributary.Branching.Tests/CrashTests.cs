@@ -75,18 +75,6 @@ public sealed class CrashTests(BranchingFixture fixture) : IClassFixture<Branchi
         await Postgres.Programs.ChildProcesses.RunAsync(new Postgres.Programs.ChildProcessSpec("/bin/kill", ["-s", "KILL", $"{server}"]), Token);
     }
 
-    static string[] CommandLine(string processId)
-    {
-        try
-        {
-            return File.ReadAllText($"/proc/{processId}/cmdline").Split('\0');
-        }
-        catch (IOException)
-        {
-            return [];
-        }
-    }
-
     static bool Reads(ComputeLease lease)
     {
         try

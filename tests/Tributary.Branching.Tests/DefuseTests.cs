@@ -153,6 +153,25 @@ public sealed class DefuseTests(DefuseFixture dangerous) : IClassFixture<DefuseF
         }
     }
 
+    [Theory]
+    [InlineData(BranchOrigin.Seed)]
+    [InlineData(BranchOrigin.Now)]
+    public async Task A_database_that_lets_nobody_in_is_defused_and_stays_closed(BranchOrigin origin)
+    {
+        var name = $"closed_{origin}".ToLowerInvariant();
+        var server = Fixture.Production.ConnectionString("postgres");
+        await ExecuteAsync(server, $"CREATE DATABASE {name}");
+        await ExecuteAsync(Fixture.Production.ConnectionString(name), $"CREATE SCHEMA tributary; CREATE TABLE tributary.ddl_setting (token text NOT NULL); INSERT INTO tributary.ddl_setting VALUES ('{DefuseFixture.MessageSecret}')");
+        await ExecuteAsync(server, $"ALTER DATABASE {name} ALLOW_CONNECTIONS false");
+        await Fixture.FreshSeedAsync();
+
+        await using var lease = await Fixture.ConnectAsync(await Fixture.CreateAsync($"of-{name}".Replace('_', '-'), origin));
+
+        Assert.Equal(false, await ScalarAsync(ConnectionString(lease), $"SELECT datallowconn FROM pg_database WHERE datname = '{name}'"));
+        await ExecuteAsync(ConnectionString(lease), $"ALTER DATABASE {name} ALLOW_CONNECTIONS true");
+        Assert.NotEqual(DefuseFixture.MessageSecret, await ScalarAsync(ConnectionString(lease, name), "SELECT token FROM tributary.ddl_setting"));
+    }
+
     [Fact]
     public async Task A_database_that_is_dropped_and_made_again_below_a_waiting_spare_is_defused_too()
     {

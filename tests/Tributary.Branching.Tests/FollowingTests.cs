@@ -106,6 +106,35 @@ public sealed class FollowingTests : IAsyncLifetime
         await UntilAsync(() => _fixture.Manager.Status.LastError is null, () => $"{_fixture.Manager.Status}");
     }
 
+    [Fact]
+    public async Task Another_cluster_that_productions_name_leads_to_gets_no_slot_and_main_goes_on_when_it_leads_back()
+    {
+        await ExecuteAsync(Bank, "CREATE TABLE told AS SELECT 1 AS x");
+        await FollowsAsync("SELECT max(x) FROM told", 1);
+        var production = _fixture.Production;
+        var away = Path.Combine(TestFolder.New("away"), "data");
+        await production.StopAsync("INT", Token);
+        Directory.Move(production.DataDirectory, away);
+        Directory.CreateDirectory(production.DataDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        PostgresUser.Own(production.DataDirectory);
+        (await ChildProcesses.RunAsync(new ChildProcessSpec(production.Installation.Program("initdb"), ["-D", production.DataDirectory, "--username=postgres", "--auth=trust"]) { AsPostgresUser = true }, Token)).EnsureSucceeded("initdb");
+        foreach (var file in new[] { "postgresql.conf", "postgresql.auto.conf", "pg_hba.conf" })
+            File.Copy(Path.Combine(away, file), Path.Combine(production.DataDirectory, file), overwrite: true);
+        await production.StartAsync(Token);
+        await ExecuteAsync(production.ConnectionString("postgres"), "CREATE DATABASE bank");
+
+        await UntilAsync(() => _fixture.Manager.Status.LastError?.Contains("is another cluster now", StringComparison.Ordinal) == true, () => $"{_fixture.Manager.Status}");
+        Assert.Equal(0L, await ScalarAsync(Bank, "SELECT count(*) FROM pg_replication_slots"));
+        await production.StopAsync("INT", Token);
+        Directory.Delete(production.DataDirectory, recursive: true);
+        Directory.Move(away, production.DataDirectory);
+        await production.StartAsync(Token);
+        await ExecuteAsync(Bank, "INSERT INTO told VALUES (2)");
+
+        await FollowsAsync("SELECT max(x) FROM told", 2);
+        Assert.Equal(1L, await ScalarAsync(Bank, "SELECT count(*) FROM pg_replication_slots"));
+    }
+
     // Asks until main has found its way to production.
     async Task<Branch> PresentAsync(string name)
     {

@@ -43,6 +43,8 @@ public sealed class NowTests(BranchingFixture fixture) : IClassFixture<Branching
             Assert.Null(lease.WakeTime);
             await ExecuteAsync(ConnectionString(lease), "CREATE TABLE mine AS SELECT 1 AS x");
             Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(lease), "SELECT sum(balance) FROM accounts"));
+            // It has none while it waits and until it is settled.
+            await UntilAsync(async () => await ScalarAsync(ConnectionString(lease), "SHOW autovacuum") is "on", () => "autovacuum stays off");
         }
 
         await fixture.StopIdleAsync();
@@ -83,15 +85,7 @@ public sealed class NowTests(BranchingFixture fixture) : IClassFixture<Branching
         await SpareAsync();
         await MoveAsync();
         var branch = await fixture.CreateAsync("crashed", BranchOrigin.Now);
-        var folder = Path.Combine(fixture.Options.StateDirectory, "run", $"b{branch.Number}", "conf");
-        foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
-        {
-            using (process)
-            {
-                if ((await File.ReadAllTextAsync($"/proc/{process.Id}/cmdline", Token)).Split('\0').Contains(folder))
-                    process.Kill();
-            }
-        }
+        KillSandboxOf(Path.Combine(fixture.Options.StateDirectory, "run", $"b{branch.Number}", "conf"));
 
         await UntilAsync(() => fixture.Manager.CrashesOf(branch) == 1, () => "it has not crashed");
         await using var lease = await fixture.ConnectAsync(branch);

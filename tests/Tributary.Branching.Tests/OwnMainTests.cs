@@ -180,17 +180,4 @@ public sealed class OwnMainTests
 
     static async Task<string[]> NamesAsync(OwnMainFixture fixture, Branch branch) =>
         (string[])(await fixture.AskAsync(branch, "app", "SELECT array_agg(datname::text ORDER BY datname::text) FROM pg_database WHERE NOT datistemplate"))!;
-
-    // The outer process of main's sandbox is a child of this process and names main's socket among its arguments.
-    static void KillSandboxOf(string configuration)
-    {
-        foreach (var process in System.Diagnostics.Process.GetProcessesByName("bwrap"))
-        {
-            using (process)
-            {
-                if (File.ReadAllText($"/proc/{process.Id}/cmdline").Split('\0').Contains(configuration))
-                    process.Kill();
-            }
-        }
-    }
 }

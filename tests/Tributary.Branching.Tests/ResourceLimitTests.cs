@@ -43,7 +43,7 @@ public sealed class ResourceLimitTests(LimitedBranchingFixture limited) : IClass
         var spare = Path.GetFileName(Assert.Single(Directory.EnumerateDirectories(run), folder => Directory.Exists(Path.Combine(folder, "up"))));
 
         var groups = Directory.EnumerateDirectories("/sys/fs/cgroup", spare, new EnumerationOptions { RecurseSubdirectories = true, IgnoreInaccessible = true })
-            .Where(group => File.ReadAllLines(Path.Combine(group, "cgroup.procs")).Any(process => File.ReadAllText($"/proc/{process}/cmdline").Contains(Path.Combine(run, spare), StringComparison.Ordinal)))
+            .Where(group => File.ReadAllLines(Path.Combine(group, "cgroup.procs")).Any(process => CommandLine(process).Any(word => word.Contains(Path.Combine(run, spare), StringComparison.Ordinal))))
             .ToList();
 
         // A group by controller in version 1, one for all in version 2.

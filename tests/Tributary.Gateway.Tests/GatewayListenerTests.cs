@@ -56,6 +56,20 @@ public sealed class GatewayListenerTests
     }
 
     [Fact]
+    public async Task Silent_connections_beyond_the_limit_leave_soon_and_a_client_is_heard()
+    {
+        await using var gateway = await TestGateway.StartAsync(o => o with { ConnectionsMax = 1, OverLimitTimeout = TimeSpan.FromMilliseconds(200) });
+        await using var first = await gateway.OpenAsync();
+        var silent = Enumerable.Range(0, 100).Select(_ => new TcpClient()).ToList();
+        await Task.WhenAll(silent.Select(client => client.ConnectAsync(IPAddress.Loopback, gateway.Listener.Port)));
+
+        var error = await Assert.ThrowsAsync<PostgresException>(() => gateway.OpenAsync());
+
+        Assert.Equal("53300", error.SqlState);
+        silent.ForEach(static client => client.Dispose());
+    }
+
+    [Fact]
     public async Task Stop_lets_a_session_end_and_cuts_it_after_the_drain_time()
     {
         await using var gateway = await TestGateway.StartAsync(o => o with { DrainTimeout = TimeSpan.FromMilliseconds(300) });
