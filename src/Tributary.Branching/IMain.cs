@@ -60,6 +60,10 @@ internal interface IMain : IAsyncDisposable
     /// <summary>Stops it in order. It can be started again.</summary>
     Task StopAsync();
 
+    /// <summary>Lets production keep no log for it any more; it is stopped, and is to be made anew.</summary>
+    /// <exception cref="Npgsql.NpgsqlException">Production does not answer.</exception>
+    Task GiveUpAsync(CancellationToken cancellationToken);
+
     /// <summary>A position before which all lies that main's source had acknowledged at the question.</summary>
     /// <exception cref="BranchingException">The source does not answer.</exception>
     Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken);

@@ -143,6 +143,8 @@ internal sealed class MainKeeper : IAsyncDisposable
         _position = null;
         await _spares.ClearAsync();
         await _main.StopAsync();
+        // Before what the pool may refuse: production's log grows as long as the slot is there.
+        await _main.GiveUpAsync(cancellationToken);
         await _archive.ClearAsync(cancellationToken);
         await _shelf.RetireAsync(cancellationToken);
         _catalog.SetFact(MainFact, Copying);

@@ -76,9 +76,11 @@ internal sealed class SeedShelf(BranchingOptions options, IStorageDriver storage
             _seeds = [];
         }
 
+        // All rows before any volume: a pool that refuses would leave seeds of another history for the next start.
+        foreach (var (seed, _) in retired)
+            catalog.RemoveSeed(seed.Id);
         foreach (var (seed, isUsed) in retired)
         {
-            catalog.RemoveSeed(seed.Id);
             // One that is being cloned at this moment is removed at the next start.
             if (!isUsed && !isBirth(SeedMaker.VolumeOf(seed.Id)))
                 await storage.DeleteAsync(SeedMaker.VolumeOf(seed.Id), cancellationToken);

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using Npgsql;
 using Tributary.Postgres;
 
@@ -50,6 +51,9 @@ internal sealed class SourcePosition(BranchingOptions options, string systemIden
         _lock.Dispose();
     }
 
+    public static BranchingException OtherCluster(BranchingOptions options, string found, string followed) => new(new BranchError(
+        BranchErrorKind.SourceUnsuitable, $"{options.Production} is another cluster now (system identifier {found}) than the one that main follows ({followed}). Let the name lead to that one again, or follow this one in another state folder."));
+
     /// <param name="position">Asks a primary; a standby answers what it has replayed, and knows its timeline only at its next restart point.</param>
     async Task<MomentOfSource> AskAsync(string position, CancellationToken cancellationToken)
     {
@@ -66,15 +70,14 @@ internal sealed class SourcePosition(BranchingOptions options, string systemIden
             await using var row = await command.ExecuteReaderAsync(cancellationToken);
             await row.ReadAsync(cancellationToken);
             if (row.GetString(1) is var found && found != systemIdentifier)
-                throw new BranchingException(new BranchError(
-                    BranchErrorKind.SourceUnsuitable, $"{options.Production} is another cluster now (system identifier {found}) than the one that main follows ({systemIdentifier}). Let the name lead to that one again, or follow this one in another state folder."));
+                throw OtherCluster(options, found, systemIdentifier);
             return new MomentOfSource(Lsn.Parse(row.GetString(0)), asked)
             {
                 // The first eight digits of a segment's name (https://www.postgresql.org/docs/current/wal-internals.html).
                 Timeline = await row.IsDBNullAsync(2, cancellationToken) ? null : int.Parse(row.GetString(2), NumberStyles.HexNumber, CultureInfo.InvariantCulture),
             };
         }
-        catch (Exception exception) when (exception is NpgsqlException or TimeoutException)
+        catch (Exception exception) when (exception is NpgsqlException or TimeoutException or SocketException)
         {
             var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
             throw new BranchingException(new BranchError(

@@ -82,17 +82,24 @@ internal sealed class ArchiveKeeper(
 
     async Task CheckAsync(CancellationToken cancellationToken)
     {
-        // Step 2: a base image.
-        var interval = TimeSpan.FromTicks(Math.Min(BaseIntervalMax.Ticks, options.WalRetention.Ticks / BasesInRetention));
-        var isFull = log.Bytes > options.ArchiveBytesMax;
-        if (time.GetUtcNow() >= _nextBase || isFull)
-        {
-            if (!await TryMakeBaseAsync(cancellationToken))
-                return;
-            _nextBase = time.GetUtcNow() + interval;
-        }
+        // A pool that has no room for an image keeps nothing that is not needed, so this comes before too.
+        await TrimAsync(isFull: false, cancellationToken);
 
-        // Step 3: what is no longer needed. The newest image beyond the retention is still where its first moment is recovered from.
+        // Step 2: a base image.
+        var isFull = log.Bytes > options.ArchiveBytesMax;
+        if (time.GetUtcNow() < _nextBase && !isFull)
+            return;
+        if (!await TryMakeBaseAsync(cancellationToken))
+            return;
+        _nextBase = time.GetUtcNow() + TimeSpan.FromTicks(Math.Min(BaseIntervalMax.Ticks, options.WalRetention.Ticks / BasesInRetention));
+
+        // Step 3: what is no longer needed.
+        await TrimAsync(isFull, cancellationToken);
+    }
+
+    // The newest image beyond the retention is still where its first moment is recovered from.
+    async Task TrimAsync(bool isFull, CancellationToken cancellationToken)
+    {
         var all = bases.Bases;
         var limit = time.GetUtcNow() - options.WalRetention;
         var first = all.LastOrDefault(image => image.DataTime <= limit) ?? (all.Count > 0 ? all[0] : null);

@@ -56,11 +56,11 @@ internal sealed class BaseShelf(IStorageDriver storage, IReadOnlyList<BaseImage>
             _bases = [.. _bases.Except(surplus)];
         }
 
+        // All rows before any volume: what is left in a pool that refuses is removed by the next start.
         foreach (var image in surplus)
-        {
             onRemoved(image.Id);
+        foreach (var image in surplus)
             await storage.DeleteAsync(image.Volume, cancellationToken);
-        }
     }
 
     /// <summary>Removes what a crash left half made.</summary>

@@ -57,7 +57,12 @@ internal sealed class FollowWatch(
                     return why;
                 _problem = silence > SilenceMax ? string.Create(CultureInfo.InvariantCulture, $"main has received nothing from production for {silence.TotalSeconds:0} s{LastWords()}") : null;
             }
-            catch (NpgsqlException exception)
+            catch (BranchingException exception)
+            {
+                // Another cluster answers: main waits for production, and has nothing to do with that one.
+                _problem = exception.Message;
+            }
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
                 // Main waits for it.
                 var reason = exception is PostgresException refused ? refused.MessageText : exception.InnerException?.Message ?? exception.Message;
@@ -72,7 +77,7 @@ internal sealed class FollowWatch(
         {
             return await isReceiving(cancellationToken);
         }
-        catch (NpgsqlException)
+        catch (Exception exception) when (Obstacle.Is(exception))
         {
             // Main does not run; its follower starts it.
             return false;

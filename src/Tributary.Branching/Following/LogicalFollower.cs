@@ -54,7 +54,7 @@ internal sealed class LogicalFollower : IMain
         PostgresInstallation installation, BranchingOptions options, SourceFacts facts, MainServer server, IMainFeed feed, TimeProvider time, ILogger logger)
     {
         (_installation, _options, _facts, _server, _feed, _time, _logger) = (installation, options, facts, server, feed, time, logger);
-        _slot = new ProductionSlot(options);
+        _slot = new ProductionSlot(options, facts.SystemIdentifier);
         _database = new LogicalDatabase(options, server, logger);
         _source = new SourcePosition(options, facts.SystemIdentifier, time);
     }
@@ -107,9 +107,9 @@ internal sealed class LogicalFollower : IMain
                 if (look.Over is not null)
                     return look.Over;
             }
-            catch (NpgsqlException)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
-                // Production does not answer; the feed waits for it.
+                // Production does not answer, or another cluster does; the feed waits for it.
             }
         }
     }
@@ -139,6 +139,8 @@ internal sealed class LogicalFollower : IMain
     public Task<Lsn> RestartPointAsync(CancellationToken cancellationToken) => _server.RestartPointAsync(cancellationToken);
 
     public Task StopAsync() => _server.StopAsync();
+
+    public Task GiveUpAsync(CancellationToken cancellationToken) => _slot.GiveUpAsync(_time, cancellationToken);
 
     public async Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken)
     {
@@ -201,7 +203,7 @@ internal sealed class LogicalFollower : IMain
             catch (MainFeedException exception)
             {
                 _problem = exception.Message;
-                if (exception.IsGap)
+                if (exception.IsGap && await IsProductionAsync(cancellationToken))
                     _gap.TrySetResult(exception.Message);
                 Log.FeedFailed(_logger, pause.TotalSeconds, exception.Message);
             }
@@ -210,6 +212,21 @@ internal sealed class LogicalFollower : IMain
                 pause = TimeSpan.FromSeconds(1);
             await Task.Delay(pause, _time, cancellationToken);
             pause = TimeSpan.FromSeconds(Math.Min(RetryPauseMax.TotalSeconds, pause.TotalSeconds * 2));
+        }
+    }
+
+    // What another cluster has not kept says nothing of production.
+    async Task<bool> IsProductionAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await _slot.LookAsync(cancellationToken);
+            return true;
+        }
+        catch (Exception exception) when (Obstacle.Is(exception))
+        {
+            _problem = exception.Message;
+            return false;
         }
     }
 

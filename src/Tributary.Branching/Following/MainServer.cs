@@ -96,8 +96,9 @@ internal sealed class MainServer(
                 await StartAsync(_spec!, cancellationToken);
                 pause = TimeSpan.FromSeconds(1);
             }
-            catch (ChildProcessException exception)
+            catch (Exception exception) when (Obstacle.Is(exception))
             {
+                // A full disk has no room for its configuration either.
                 Log.MainStartFailed(logger, exception);
             }
             finally

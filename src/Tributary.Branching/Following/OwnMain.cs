@@ -177,6 +177,8 @@ internal sealed class OwnMain(PostgresInstallation installation, BranchingOption
 
     public Task<Lsn> RestartPointAsync(CancellationToken cancellationToken) => server.RestartPointAsync(cancellationToken);
 
+    public Task GiveUpAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public Task StopAsync() => server.StopAsync();
 
     public Task<MomentOfSource> AcknowledgedAsync(CancellationToken cancellationToken) => FlushedAsync(cancellationToken);

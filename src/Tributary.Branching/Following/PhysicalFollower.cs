@@ -33,7 +33,7 @@ internal sealed class PhysicalFollower : IMain
     public PhysicalFollower(BranchingOptions options, SourceFacts facts, IStorageDriver storage, BaseBackup backup, MainServer server, TimeProvider time, ILogger logger)
     {
         (_options, _facts, _storage, _backup, _server, _time, _logger) = (options, facts, storage, backup, server, time, logger);
-        _slot = new ProductionSlot(options);
+        _slot = new ProductionSlot(options, facts.SystemIdentifier);
         _watch = new FollowWatch(options, _slot, IsReceivingAsync, server.LastLogLines, time, logger);
         _source = new SourcePosition(options, facts.SystemIdentifier, time);
     }
@@ -70,16 +70,18 @@ internal sealed class PhysicalFollower : IMain
 
     public async Task<MainPosition> PositionAsync(CancellationToken cancellationToken)
     {
-        // When all that production has announced is replayed, the data is as new as the announcement; else as the last commit replayed.
+        // When all that production has announced is replayed, the data is as new as the announcement; else as the last commit replayed, and when
+        // none was, as the checkpoint that the replay began at.
         await using var command = _server.Source.CreateCommand(
             """
             SELECT pg_last_wal_replay_lsn()::text,
-                   greatest(pg_last_xact_replay_timestamp(), (SELECT CASE WHEN pg_last_wal_replay_lsn() >= latest_end_lsn THEN last_msg_send_time END FROM pg_stat_wal_receiver))
+                   greatest(pg_last_xact_replay_timestamp(), (SELECT CASE WHEN pg_last_wal_replay_lsn() >= latest_end_lsn THEN last_msg_send_time END FROM pg_stat_wal_receiver)),
+                   (SELECT checkpoint_time FROM pg_control_checkpoint())
             """);
         await using var row = await command.ExecuteReaderAsync(cancellationToken);
         await row.ReadAsync(cancellationToken);
         var lsn = Lsn.Parse(row.GetString(0));
-        return new MainPosition(lsn, await row.IsDBNullAsync(1, cancellationToken) ? _time.GetUtcNow() : new DateTimeOffset(row.GetDateTime(1), TimeSpan.Zero));
+        return new MainPosition(lsn, new DateTimeOffset(row.GetDateTime(await row.IsDBNullAsync(1, cancellationToken) ? 2 : 1), TimeSpan.Zero));
     }
 
     public Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
@@ -97,6 +99,8 @@ internal sealed class PhysicalFollower : IMain
     public Task<Lsn> RestartPointAsync(CancellationToken cancellationToken) => _server.RestartPointAsync(cancellationToken);
 
     public Task StopAsync() => _server.StopAsync();
+
+    public Task GiveUpAsync(CancellationToken cancellationToken) => _slot.GiveUpAsync(_time, cancellationToken);
 
     // A position says nothing across a failover: what main has of the old timeline beyond the fork is not production's. A main that has come
     // onto the new one had nothing beyond the fork, nor has any seed or spare of it.

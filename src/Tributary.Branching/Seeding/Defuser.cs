@@ -1,4 +1,5 @@
 using Npgsql;
+using Tributary.Postgres;
 
 namespace Tributary.Branching.Seeding;
 
@@ -73,7 +74,10 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts, TimeP
     public async Task DefuseAsync(NpgsqlConnection connection, DatabaseDefuser databases, CancellationToken cancellationToken)
     {
         // First, since after the table of roles is written anew each database's next session is a slow one.
+        var closed = await OpenClosedAsync(connection, cancellationToken);
         await databases.DefuseAsync(await connection.DatabasesAsync(withTemplates: true, cancellationToken), cancellationToken);
+        if (closed.Count > 0)
+            await connection.ExecuteAsync($"UPDATE pg_catalog.pg_database SET datallowconn = false WHERE datname IN ({string.Join(", ", closed.Select(SqlQuoting.Literal))})", cancellationToken);
         await connection.ExecuteAsync(
             """
             SET synchronous_commit = on;
@@ -83,5 +87,17 @@ internal sealed class Defuser(BranchingOptions options, SourceFacts facts, TimeP
             """, cancellationToken);
         await _owner.MakeAsync(connection, cancellationToken);
         await SeedResidue.RemoveAsync(connection, time, cancellationToken);
+    }
+
+    // A database that production lets nobody into is in the copy all the same, and its owner opens it. Nobody has ever been in template0.
+    static async Task<IReadOnlyList<string>> OpenClosedAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand(
+            "UPDATE pg_catalog.pg_database SET datallowconn = true WHERE NOT datallowconn AND datname <> 'template0' AND datconnlimit <> -2 RETURNING datname::text", connection);
+        await using var rows = await command.ExecuteReaderAsync(cancellationToken);
+        List<string> names = [];
+        while (await rows.ReadAsync(cancellationToken))
+            names.Add(rows.GetString(0));
+        return names;
     }
 }

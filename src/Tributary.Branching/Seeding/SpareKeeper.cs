@@ -134,8 +134,11 @@ internal sealed class SpareKeeper(
             _ready.Clear();
         }
 
+        // All servers before any volume, which the pool may refuse to remove.
         foreach (var spare in ready)
-            await DiscardAsync(spare);
+            await spare.DisposeAsync();
+        foreach (var spare in ready)
+            await maker.RemoveAsync(spare);
     }
 
     /// <summary>Ends a spare that nobody needs any more, and removes its data.</summary>
