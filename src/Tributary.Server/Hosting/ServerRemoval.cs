@@ -42,7 +42,7 @@ public static class ServerRemoval
 
         RemoveStreamFiles(configuration);
 
-        if (configuration.Branching is { } lost && !configuration.HasCatalog && !localOnly && BranchingRemoval.HasState(lost))
+        if (configuration is { FollowsProduction: true, HasCatalog: false, Branching: { } lost } && !localOnly && BranchingRemoval.HasState(lost))
         {
             return (null, new OperationFailure(
                 FailureKind.StateUnusable, $"there is a pool in {state} and no catalog, which alone says whether the slot '{lost.SlotName}' on production was made for it",

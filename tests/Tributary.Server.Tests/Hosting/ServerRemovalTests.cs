@@ -49,6 +49,8 @@ public sealed class ServerRemovalTests
         };
         await using (var server = await TestServer.StartAsync(configuration))
             await Production.UntilAsync(async () => (await server.Client.GetStatusAsync(Production.Token)).Value is { Branching.Seeds.Count: > 0 }, "the first seed");
+        // There is no slot that only the catalog would tell of.
+        File.Delete(Path.Combine(configuration.StateDirectory, "catalog.db"));
 
         var (removed, failure) = await ServerRemoval.RunAsync(configuration, localOnly: false, TimeProvider.System, Production.Token);
 
