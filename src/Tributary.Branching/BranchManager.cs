@@ -185,12 +185,12 @@ public sealed class BranchManager : IAsyncDisposable
     public string PasswordOf(Branch branch) => _passwords.Of(branch);
 
     /// <summary>Exclusive and shared bytes of each branch and of main; those of what runs may be two seconds old.</summary>
-    /// <param name="limit">When it takes longer, some are missing or older.</param>
-    public async Task<PoolUsage> MeasureAsync(TimeSpan limit, CancellationToken cancellationToken)
+    /// <param name="whole">Waits for all; else, of very many, some are missing or older.</param>
+    public async Task<PoolUsage> MeasureAsync(bool whole, CancellationToken cancellationToken)
     {
         var branches = List();
         var volumes = branches.ToDictionary(branch => Branch.VolumeOf(branch.Number), branch => branch.Name.ToString());
-        var measured = await _meter.MeasureAsync(branches, limit, cancellationToken);
+        var measured = await _meter.MeasureAsync(branches, whole, cancellationToken);
         var (used, max, _) = _pool.Space();
         return new PoolUsage(
             measured.GetValueOrDefault(MainKeeper.Volume)?.TotalBytes ?? 0,

@@ -177,4 +177,7 @@ internal static partial class Log
 
     [LoggerMessage(2057, LogLevel.Warning, "A branch that idles could not be put to sleep, or a log could not be bounded; it is tried again within moments.")]
     public static partial void NotPutToSleep(ILogger logger, Exception exception);
+
+    [LoggerMessage(2058, LogLevel.Warning, "What a base backup that failed has left, in the pool or as a slot on production, could not all be removed; the next one removes it.")]
+    public static partial void FailedCopyLeft(ILogger logger, Exception exception);
 }

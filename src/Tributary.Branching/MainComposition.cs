@@ -30,7 +30,7 @@ internal static class MainComposition
             FollowingMode.None => new OwnMain(installation, options, server, time, logger),
             FollowingMode.Logical => new LogicalFollower(
                 installation, options, facts, server, feed ?? throw new InvalidOperationException("A main that is streamed into needs a feed."), time, logger),
-            _ => new PhysicalFollower(options, facts, pool.Driver, new BaseBackup(installation, options), server, time, logger),
+            _ => new PhysicalFollower(options, facts, pool.Driver, new BaseBackup(installation, options, new BackupRoom(options, pool.RoomAsync, time)), server, time, logger),
         };
         var socketFile = Path.Combine(server.SocketDirectory, LaunchSpec.SocketFile);
         var seedMaker = new SeedMaker(options, facts, main, pool.Driver, launcher, time, logger);

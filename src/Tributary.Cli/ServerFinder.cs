@@ -21,7 +21,7 @@ static class ServerFinder
         if ((parse.GetValue(SharedOptions.Socket) ?? Environment.GetEnvironmentVariable("TRIBUTARY_SOCKET")) is { Length: > 0 } given)
             return Path.GetFullPath(given);
         if (ConfigFile(parse) is not { } file)
-            return TributaryConfiguration.DefaultSocket(Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } state ? state : TributaryConfiguration.DefaultStateDirectory());
+            return TributaryConfiguration.DefaultSocket(UpOptions.UnnamedStateDirectory());
         var read = ConfigurationReader.ReadFile(file, new ConfigurationOverrides(), Environment.GetEnvironmentVariable);
         if (read.Configuration is { } configuration)
             return configuration.Api.Socket;

@@ -67,7 +67,7 @@ static class StreamSelection
         {
             Name = parse.GetValue(Stream) ?? parse.GetRequiredValue(Name),
             Target = to,
-            StateDirectory = StateDirectory(),
+            StateDirectory = UpOptions.UnnamedStateDirectory(),
         };
         return Server.Hosting.StreamRunner.Mistakes(sourceUrl, stream) is { Count: > 0 } mistakes
             ? (null, Failures.Usage(parse, string.Join(' ', mistakes)))
@@ -79,15 +79,12 @@ static class StreamSelection
         OtlpEndpoint = Uri.TryCreate(Environment.GetEnvironmentVariable("OTEL_EXPORTER_OTLP_ENDPOINT"), UriKind.Absolute, out var endpoint) ? endpoint : null,
     };
 
-    static string StateDirectory() =>
-        Path.GetFullPath(Environment.GetEnvironmentVariable("TRIBUTARY_STATE") is { Length: > 0 } given ? given : TributaryConfiguration.DefaultStateDirectory());
-
     static TargetConfiguration? ReadTarget(ParseResult parse, string target, out string error)
     {
         error = "";
         if (target == "stdout")
         {
-            return new StdoutTargetConfiguration(parse.GetValue(Checkpoint), StateDirectory());
+            return new StdoutTargetConfiguration(parse.GetValue(Checkpoint), UpOptions.UnnamedStateDirectory());
         }
 
         return PostgresUrl.TryParse(target, out var url, out error) ? new PostgresTargetConfiguration(url) : null;

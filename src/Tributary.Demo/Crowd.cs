@@ -26,8 +26,10 @@ sealed record CrowdFigures(
 sealed class Crowd(
     DemoOptions options, INarrator narrator, IFreshData fresh, ServerBranches branches, ServerWatch watch, TributaryClient client, TimeProvider time)
 {
-    /// <summary>Half a second each at most.</summary>
-    const int ListsMax = 60;
+    /// <summary>The server measures ten branches a second of those that a list has not waited for.</summary>
+    const int ListsMax = 120;
+
+    static readonly TimeSpan ListPause = TimeSpan.FromMilliseconds(250);
 
     const int WakesMeasured = 10;
 
@@ -91,6 +93,7 @@ sealed class Crowd(
             var ours = listed.Value.Branches.Where(branch => branch.Name.StartsWith(prefix, StringComparison.Ordinal)).ToList();
             if (ours.All(branch => branch.ExclusiveBytes is not null))
                 return ours;
+            await Task.Delay(ListPause, time, cancellationToken);
         }
 
         throw new DemoException("What the branches hold alone cannot be measured; the server's log says why.");

@@ -23,9 +23,6 @@ sealed class BranchingPart : IAsyncDisposable
     /// <summary>How long the recent branches took to make, as their requesters saw it.</summary>
     public RecentTimes CreateTimes { get; } = new();
 
-    /// <summary>A list or a status that takes longer is felt to hang; what is not measured by then is shown without its bytes.</summary>
-    public static TimeSpan MeasureLimit => TimeSpan.FromMilliseconds(500);
-
     public void Start() => _loop.Start();
 
     public Task StopAsync() => _loop.StopAsync();
@@ -34,7 +31,7 @@ sealed class BranchingPart : IAsyncDisposable
     public async Task<BranchingStatusResponse> StatusAsync(bool measure, CancellationToken cancellationToken)
     {
         var status = Manager.Status;
-        var usage = measure && status.Phase is BranchingPhase.Following or BranchingPhase.CatchingUp or BranchingPhase.Serving ? await Manager.MeasureAsync(MeasureLimit, cancellationToken) : null;
+        var usage = measure && status.Phase is BranchingPhase.Following or BranchingPhase.CatchingUp or BranchingPhase.Serving ? await Manager.MeasureAsync(whole: false, cancellationToken) : null;
         return new BranchingStatusResponse
         {
             State = status.Phase == BranchingPhase.Failed ? PartState.Failed : status.Phase is BranchingPhase.Following or BranchingPhase.Serving ? _loop.State : PartState.Starting,

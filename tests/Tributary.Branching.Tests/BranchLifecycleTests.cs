@@ -119,7 +119,7 @@ public sealed class BranchLifecycleTests(BranchingFixture fixture) : IClassFixtu
             Assert.Equal(1_000_000m, await ScalarAsync(ConnectionString(lease), "SELECT sum(balance) FROM accounts"));
         });
 
-        var usage = await fixture.Manager.MeasureAsync(Timeout.InfiniteTimeSpan, Token);
+        var usage = await fixture.Manager.MeasureAsync(whole: true, Token);
         foreach (var branch in branches)
         {
             var bytes = usage.Branches[branch.Name.ToString()];

@@ -25,6 +25,10 @@ public sealed class PointTests(BranchingFixture fixture) : IClassFixture<Branchi
         {
             var branch = await CreateAsync($"step-{step}", BranchPoint.At(Lsn.Parse(positions[step])));
 
+            // Nothing of the log that the recovery read, which is of production's timeline.
+            var log = Directory.EnumerateFiles(Path.Combine(fixture.Options.StateDirectory, "pool", Branch.VolumeOf(branch.Number), "pg_wal")).Select(Path.GetFileName).Where(name => name!.Length == 24);
+            Assert.Single(log.Select(name => name![..8]).Distinct());
+
             await using var lease = await fixture.ConnectAsync(branch);
             Assert.Equal(step, await ScalarAsync(ConnectionString(lease), "SELECT max(x) FROM steps"));
             Assert.Equal((long)step + 1, await ScalarAsync(ConnectionString(lease), "SELECT count(*) FROM steps"));

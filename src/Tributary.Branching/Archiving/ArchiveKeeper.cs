@@ -32,6 +32,8 @@ internal sealed class ArchiveKeeper(
     /// <summary>The oldest image, where the window begins; null for none yet.</summary>
     public BaseImage? Oldest => bases.Bases is [var oldest, ..] ? oldest : null;
 
+    bool IsFull => log.Bytes > options.ArchiveBytesMax;
+
     /// <summary>Holds the newest image that a point can be recovered from; null when the point is before the window.</summary>
     public BaseImage? Use(BranchPoint point) => bases.Use(point);
 
@@ -83,27 +85,27 @@ internal sealed class ArchiveKeeper(
     async Task CheckAsync(CancellationToken cancellationToken)
     {
         // A pool that has no room for an image keeps nothing that is not needed, so this comes before too.
-        await TrimAsync(isFull: false, cancellationToken);
+        await TrimAsync(cancellationToken);
 
-        // Step 2: a base image.
-        var isFull = log.Bytes > options.ArchiveBytesMax;
-        if (time.GetUtcNow() < _nextBase && !isFull)
+        // Step 2: a base image. Too much log goes only when there is an image that does without it; a second one would make no difference while
+        // the oldest is in use.
+        if (time.GetUtcNow() < _nextBase && bases.Bases.Count > 0 && !(IsFull && bases.Bases.Count == 1))
             return;
         if (!await TryMakeBaseAsync(cancellationToken))
             return;
         _nextBase = time.GetUtcNow() + TimeSpan.FromTicks(Math.Min(BaseIntervalMax.Ticks, options.WalRetention.Ticks / BasesInRetention));
 
         // Step 3: what is no longer needed.
-        await TrimAsync(isFull, cancellationToken);
+        await TrimAsync(cancellationToken);
     }
 
     // The newest image beyond the retention is still where its first moment is recovered from.
-    async Task TrimAsync(bool isFull, CancellationToken cancellationToken)
+    async Task TrimAsync(CancellationToken cancellationToken)
     {
         var all = bases.Bases;
         var limit = time.GetUtcNow() - options.WalRetention;
         var first = all.LastOrDefault(image => image.DataTime <= limit) ?? (all.Count > 0 ? all[0] : null);
-        if (isFull && all.Count > 1)
+        if (IsFull && all.Count > 1)
             first = all[1];
         if (first is null)
             return;

@@ -8,7 +8,7 @@ namespace Tributary.Branching.Following;
 /// Takes the first copy of production by <c>pg_basebackup</c> and makes a standby of it: exact, with nothing installed on production.
 /// Source: https://www.postgresql.org/docs/current/app-pgbasebackup.html
 /// </summary>
-internal sealed partial class BaseBackup(PostgresInstallation installation, BranchingOptions options)
+internal sealed partial class BaseBackup(PostgresInstallation installation, BranchingOptions options, BackupRoom room)
 {
     /// <summary>What a server of its own makes in a data directory (https://www.postgresql.org/docs/current/storage-file-layout.html), less what starts it as something else.</summary>
     static readonly HashSet<string> PostgresOwn = new(StringComparer.Ordinal)
@@ -17,11 +17,17 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
         "pg_snapshots", "pg_stat", "pg_stat_tmp", "pg_subtrans", "pg_tblspc", "pg_twophase", "pg_wal", "pg_xact", "backup_label", "tablespace_map",
     };
 
+    /// <summary>What the C library calls ENOSPC; programs of Postgres add it to what they could not do.</summary>
+    const string NoSpace = "No space left on device";
+
     /// <summary>Copies production into an empty volume, together with a slot that keeps the log from here on.</summary>
     /// <param name="onPercent">Called with the progress in percent.</param>
+    /// <exception cref="BranchingException">The pool has no room for it.</exception>
     /// <exception cref="ChildProcessException">The copy failed; the message holds the program's last words.</exception>
     public async Task TakeAsync(string dataDirectory, Action<double> onPercent, CancellationToken cancellationToken)
     {
+        await room.LookAsync(cancellationToken);
+        using var copying = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var spec = new ChildProcessSpec(installation.Program("pg_basebackup"),
         [
             "--pgdata", dataDirectory, "--wal-method=stream", "--create-slot", "--slot", options.SlotName, "--checkpoint=fast",
@@ -32,12 +38,24 @@ internal sealed partial class BaseBackup(PostgresInstallation installation, Bran
             Environment = options.Production.ToEnvironment(),
             OnErrorText = text =>
             {
+                if (room.IsExceededBy(text))
+                    copying.Cancel();
                 if (Percent().Matches(text) is [.., var last] && double.TryParse(last.Groups[1].ValueSpan, CultureInfo.InvariantCulture, out var percent))
                     onPercent(percent);
             },
         };
-        var result = await ChildProcesses.RunAsync(spec, cancellationToken);
-        result.EnsureSucceeded($"The base backup of {options.Production}");
+        try
+        {
+            var result = await ChildProcesses.RunAsync(spec, copying.Token);
+            if (result.StandardError.Contains(NoSpace, StringComparison.Ordinal))
+                throw room.Exceeded();
+            result.EnsureSucceeded($"The base backup of {options.Production}");
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            throw room.Exceeded();
+        }
+
         MakeStandby(dataDirectory);
     }
 

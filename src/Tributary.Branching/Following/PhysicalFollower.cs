@@ -19,6 +19,9 @@ internal sealed class PhysicalFollower : IMain
 
     static readonly TimeSpan PositionPollInterval = TimeSpan.FromMilliseconds(5);
 
+    /// <summary>A stop of ours waits for it.</summary>
+    static readonly TimeSpan ForgetLimit = TimeSpan.FromSeconds(10);
+
     readonly BranchingOptions _options;
     readonly SourceFacts _facts;
     readonly IStorageDriver _storage;
@@ -46,7 +49,30 @@ internal sealed class PhysicalFollower : IMain
         onBegin();
         Log.BaseBackupBegins(_logger, _options.Production.ToString());
         await _storage.CreateAsync(MainServer.Volume, cancellationToken);
-        await _backup.TakeAsync(_server.DataDirectory, onPercent, cancellationToken);
+        try
+        {
+            await _backup.TakeAsync(_server.DataDirectory, onPercent, cancellationToken);
+        }
+        catch
+        {
+            await ForgetAsync();
+            throw;
+        }
+    }
+
+    // What a failed copy has left would fill the pool, and its slot would make production keep its log, until the next try. That removes them too.
+    async Task ForgetAsync()
+    {
+        using var limit = new CancellationTokenSource(ForgetLimit, _time);
+        try
+        {
+            await _storage.DeleteAsync(MainServer.Volume, CancellationToken.None);
+            await _slot.GiveUpAsync(_time, limit.Token);
+        }
+        catch (Exception exception) when (exception is OperationCanceledException || Obstacle.Is(exception))
+        {
+            Log.FailedCopyLeft(_logger, exception);
+        }
     }
 
     public async Task StartAsync(CancellationToken cancellationToken)

@@ -64,9 +64,11 @@ internal sealed class PointMaker(BranchingOptions options, SourceFacts facts, IS
         var committedAt = await LastCommitAsync(connection, cancellationToken);
         await _defuser.DefuseAsync(connection, cancellationToken);
         await SeedResidue.LeaveLogBehindAsync(connection, cancellationToken);
+        var timeline = await SeedResidue.TimelineAsync(connection, cancellationToken);
 
-        // Step 4: checkpoint, stop, flush.
+        // Step 4: checkpoint, stop, flush. What was put in while the recovery ended is of production's timeline, and no checkpoint removes it.
         await recovery.Running.StopAsync(cancellationToken);
+        SeedResidue.RemoveOtherTimelines(path, timeline);
         await PoolFlush.FlushAsync(path, cancellationToken);
         return (lsn, committedAt);
     }

@@ -13,6 +13,11 @@ internal static class SeedResidue
     /// <summary>What the command says of rows that it could not leave behind, after their number.</summary>
     const string KeptRows = " dead row versions cannot be removed yet";
 
+    /// <summary>The digits of the timeline, of the log's number and of the segment's in it.</summary>
+    const int SegmentNameLength = 3 * TimelineDigits;
+
+    const int TimelineDigits = 8;
+
     /// <summary>No session but Tributary's is there, and those that begin have their snapshots for milliseconds.</summary>
     static readonly TimeSpan RewriteLimit = TimeSpan.FromSeconds(20);
 
@@ -66,6 +71,24 @@ internal static class SeedResidue
         finally
         {
             connection.Notice -= Read;
+        }
+    }
+
+    /// <summary>The timeline that a primary writes, as the names of its log's segments begin (XLogFileName in src/include/access/xlog_internal.h).</summary>
+    /// <exception cref="NpgsqlException">The server does not answer.</exception>
+    public static async Task<string> TimelineAsync(NpgsqlConnection connection, CancellationToken cancellationToken)
+    {
+        await using var command = new NpgsqlCommand("SELECT pg_walfile_name(pg_current_wal_lsn())", connection);
+        return ((string)(await command.ExecuteScalarAsync(cancellationToken))!)[..TimelineDigits];
+    }
+
+    /// <summary>Removes the log of the timelines that a promotion has left, from a server that was stopped in order since.</summary>
+    public static void RemoveOtherTimelines(string dataDirectory, string timeline)
+    {
+        foreach (var segment in new DirectoryInfo(Path.Combine(dataDirectory, "pg_wal")).EnumerateFiles())
+        {
+            if (segment.Name.Length == SegmentNameLength && !segment.Name.StartsWith(timeline, StringComparison.Ordinal))
+                segment.Delete();
         }
     }
 

@@ -69,6 +69,9 @@ internal sealed class Pool
             : (drive.TotalSize - drive.TotalFreeSpace - (reserve.Exists ? reserve.Length : 0), drive.TotalSize, drive.AvailableFreeSpace);
     }
 
+    /// <summary>Bytes that are free, and that the image may still grow by.</summary>
+    public async Task<long> RoomAsync(CancellationToken cancellationToken) => Space().Free + (_image is null ? 0 : await _image.GrowableAsync(cancellationToken));
+
     /// <summary>Makes the image larger when it fills up, the configuration allows it and the machine's disk has room; answers whether it did.</summary>
     public async Task<bool> GrowAsync(CancellationToken cancellationToken)
     {

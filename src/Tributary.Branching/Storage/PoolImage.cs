@@ -109,6 +109,10 @@ internal sealed class PoolImage(string stateDirectory, string fileSystem, long b
         return true;
     }
 
+    /// <summary>Bytes that the image may still grow by.</summary>
+    public async Task<long> GrowableAsync(CancellationToken cancellationToken) =>
+        Math.Max(0, await ImageSize.AllowedAsync(_image, bytesMax, cancellationToken) - new FileInfo(_image).Length);
+
     /// <summary>Unmounts; the data stays in the image.</summary>
     public async Task UnmountAsync(string root)
     {

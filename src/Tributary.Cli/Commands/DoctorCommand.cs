@@ -31,8 +31,7 @@ static class DoctorCommand
         using var client = ServerFinder.Find(parse);
         if (client is null)
             return ExitCodes.Usage;
-        var source = parse.GetValue(UpOptions.Source);
-        var answer = source is null ? await client.GetDoctorAsync(cancellationToken) : default;
+        var answer = parse.GetValue(UpOptions.Source) is null ? await client.GetDoctorAsync(cancellationToken) : default;
         if (answer is { Value: null, Problem: { } problem } && problem.Code != ProblemCodes.ServerUnreachable)
             return Failures.Report(parse, problem);
         var doctor = answer.Value;
@@ -67,9 +66,9 @@ static class DoctorCommand
         var source = parse.GetValue(UpOptions.Source);
         configuration = null;
         var file = ServerFinder.ConfigFile(parse);
-        if (file is null && source is null && Environment.GetEnvironmentVariable("TRIBUTARY_SOURCE_URL") is not { Length: > 0 })
+        if (file is null && !UpOptions.NameSource(parse))
             return true;
-        var read = ConfigurationReader.ReadFile(file, new ConfigurationOverrides { Source = source, State = parse.GetValue(UpOptions.State), Branching = file is null }, Environment.GetEnvironmentVariable);
+        var read = ConfigurationReader.ReadFile(file, new ConfigurationOverrides { Source = parse.GetValue(UpOptions.Source), State = parse.GetValue(UpOptions.State), Branching = file is null }, Environment.GetEnvironmentVariable);
         configuration = read.Configuration;
         if (configuration is null)
             Failures.Report(parse, read.Errors);

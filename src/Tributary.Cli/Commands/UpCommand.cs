@@ -36,7 +36,7 @@ static class UpCommand
     static async Task<int> RunAsync(ParseResult parse, CancellationToken cancellationToken)
     {
         var file = ServerFinder.ConfigFile(parse);
-        if (file is null && parse.GetValue(UpOptions.Source) is null && Environment.GetEnvironmentVariable("TRIBUTARY_SOURCE_URL") is not { Length: > 0 })
+        if (file is null && !UpOptions.NameSource(parse))
             return Failures.Usage(parse, "nothing says what to run", "name production with --source postgresql://user@host:5432/database, or a configuration with -c tributary.yaml");
         var read = ConfigurationReader.ReadFile(file, Overrides(parse, file), Environment.GetEnvironmentVariable);
         if (read.Configuration is not { } configuration)

@@ -12,7 +12,7 @@ static class BranchAccounts
     public static async Task<CostMeasures> MeasureAsync(BranchingPart part, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var branches = part.Manager.List();
-        var bytes = branches.Count > 0 ? (await part.Manager.MeasureAsync(Timeout.InfiniteTimeSpan, cancellationToken)).Branches : null;
+        var bytes = branches.Count > 0 ? (await part.Manager.MeasureAsync(whole: true, cancellationToken)).Branches : null;
         var total = bytes?.Values.Sum(branch => branch.TotalBytes) ?? 0;
         var grown = branches.Where(branch => now - branch.CreatedAt >= AgeMin).ToList();
         return new CostMeasures(

@@ -29,7 +29,7 @@ sealed class BranchEndpoints(ServerView view, TimeProvider timeProvider, ILogger
         if (view.Branching is not { } branching)
             return Problems.Result(Problems.BranchingOff);
         var branches = deleted ? branching.Manager.ListDeleted() : branching.Manager.List();
-        var usage = deleted || branches.Count == 0 ? null : await branching.Manager.MeasureAsync(BranchingPart.MeasureLimit, cancellationToken);
+        var usage = deleted || branches.Count == 0 ? null : await branching.Manager.MeasureAsync(whole: false, cancellationToken);
         var gateway = view.Gateway();
         return Results.Json(
             new BranchListResponse([.. branches.Select(branch => BranchView.Of(branch, branching, gateway, usage?.Branches.GetValueOrDefault(branch.Name.ToString())))]),

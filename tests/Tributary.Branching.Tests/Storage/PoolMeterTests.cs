@@ -19,18 +19,18 @@ public sealed class PoolMeterTests
     {
         Branch[] asleep = [Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 0)];
 
-        Assert.Equal(3, (await _meter.MeasureAsync(asleep, Timeout.InfiniteTimeSpan, Token)).Count);
+        Assert.Equal(3, (await _meter.MeasureAsync(asleep, whole: true, Token)).Count);
         _time.Advance(TimeSpan.FromMinutes(10));
-        var again = await _meter.MeasureAsync(asleep, Timeout.InfiniteTimeSpan, Token);
+        var again = await _meter.MeasureAsync(asleep, whole: true, Token);
         _time.Advance(TimeSpan.FromMinutes(10));
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 9), asleep[1]], Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 9), asleep[1]], whole: true, Token);
 
         Assert.Equal([["branches/b1", "branches/b2", "main"], ["main"], ["branches/b1", "main"]], _driver.Asked);
         Assert.Equal(_driver.BytesOf("branches/b2"), again["branches/b2"].ExclusiveBytes);
     }
 
     [Fact]
-    public async Task What_runs_and_what_has_just_come_to_rest_is_measured_when_its_figure_is_old()
+    public async Task What_runs_is_measured_when_its_figure_is_old_and_what_has_just_come_to_rest_makes_nobody_wait_twice()
     {
         Branch[] branches =
         [
@@ -38,27 +38,62 @@ public sealed class PoolMeterTests
             Sleeping(2, ranSeconds: 5) with { LastUsedAt = _time.GetUtcNow() },
         ];
 
-        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync(branches, whole: true, Token);
         _time.Advance(TimeSpan.FromSeconds(1));
-        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync(branches, whole: true, Token);
         _time.Advance(TimeSpan.FromSeconds(2));
-        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync(branches, whole: true, Token);
 
-        Assert.Equal(2, _driver.Asked.Count);
-        Assert.Equal(_driver.Asked[0], _driver.Asked[1]);
+        Assert.Equal([["branches/b1", "branches/b2", "main"], ["branches/b1", "main"]], _driver.Asked);
     }
 
     [Fact]
-    public async Task Who_cannot_wait_gets_what_is_measured_by_then_and_the_rest_later()
+    public async Task Who_cannot_wait_gets_what_is_known_of_very_many_and_all_of_few()
     {
-        Branch[] branches = [.. Enumerable.Range(1, 50).Select(number => Sleeping(number, ranSeconds: 5))];
-        _driver.Took = () => _time.Advance(TimeSpan.FromSeconds(0.3));
+        Branch[] branches = [.. Enumerable.Range(1, 80).Select(number => Sleeping(number, ranSeconds: 5))];
 
-        var first = await _meter.MeasureAsync(branches, TimeSpan.FromSeconds(0.5), Token);
-        var second = await _meter.MeasureAsync(branches, TimeSpan.FromSeconds(0.5), Token);
+        var first = await _meter.MeasureAsync(branches, whole: false, Token);
+        var few = await _meter.MeasureAsync(branches[..50], whole: false, Token);
 
-        Assert.Equal((40, 51), (first.Count, second.Count));
-        Assert.Equal(51, _driver.Asked.SelectMany(volumes => volumes).Distinct().Count());
+        Assert.Equal((0, 51), (first.Count, few.Count));
+    }
+
+    [Fact]
+    public async Task What_runs_is_measured_later_for_whoever_did_not_wait_and_not_again_unless_asked_for()
+    {
+        Branch[] branches = [.. Enumerable.Range(1, 80).Select(number => Sleeping(number, ranSeconds: 5) with { Compute = ComputeState.Running })];
+        await _meter.MeasureAsync(branches, whole: false, Token);
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        var running = _meter.RunAsync(() => branches, stop.Token);
+        for (var round = 1; round <= 6; round++)
+        {
+            _time.Advance(TimeSpan.FromSeconds(2));
+            var expected = Math.Min(round, 5);
+            await BranchingFixture.UntilAsync(() => _driver.Asked.Count == expected, () => $"{_driver.Asked.Count} measurements in round {round}");
+        }
+
+        Assert.Equal(81, _driver.Asked.SelectMany(static asked => asked).Distinct().Count());
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+    }
+
+    [Fact]
+    public async Task What_has_just_come_to_rest_is_measured_again_without_being_asked_until_all_that_it_wrote_has_its_place()
+    {
+        var branches = new[] { Sleeping(1, ranSeconds: 5) with { LastUsedAt = _time.GetUtcNow() } };
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Token);
+        var running = _meter.RunAsync(() => branches, stop.Token);
+        for (var round = 1; round <= 40; round++)
+        {
+            _time.Advance(TimeSpan.FromSeconds(2));
+            var expected = Math.Min(round, 30);
+            await BranchingFixture.UntilAsync(() => _driver.Asked.Count == expected, () => $"{_driver.Asked.Count} measurements in round {round}");
+        }
+
+        await _meter.MeasureAsync(branches, whole: false, Token);
+        Assert.Equal(["main"], _driver.Asked[^1]);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
     }
 
     [Fact]
@@ -74,7 +109,7 @@ public sealed class PoolMeterTests
             await BranchingFixture.UntilAsync(() => _driver.Asked.Count == round, () => $"{_driver.Asked.Count} measurements");
         }
 
-        await _meter.MeasureAsync(branches, Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync(branches, whole: true, Token);
         Assert.Equal([20, 5], _driver.Asked.Take(2).Select(asked => asked.Count));
         Assert.Equal(["branches/b26", "main"], _driver.Asked[2]);
         await stop.CancelAsync();
@@ -84,9 +119,9 @@ public sealed class PoolMeterTests
     [Fact]
     public async Task What_was_at_rest_a_moment_ago_and_runs_now_is_measured_anew()
     {
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0)], Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0)], whole: true, Token);
 
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0) with { Compute = ComputeState.Running }], Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 0) with { Compute = ComputeState.Running }], whole: true, Token);
 
         Assert.Equal([["branches/b1", "main"], ["branches/b1"]], _driver.Asked);
     }
@@ -94,10 +129,10 @@ public sealed class PoolMeterTests
     [Fact]
     public async Task What_is_gone_is_left_out()
     {
-        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], Timeout.InfiniteTimeSpan, Token);
+        await _meter.MeasureAsync([Sleeping(1, ranSeconds: 5), Sleeping(2, ranSeconds: 5)], whole: true, Token);
         _driver.Gone = "branches/b3";
 
-        var left = await _meter.MeasureAsync([Sleeping(2, ranSeconds: 5), Sleeping(3, ranSeconds: 5)], Timeout.InfiniteTimeSpan, Token);
+        var left = await _meter.MeasureAsync([Sleeping(2, ranSeconds: 5), Sleeping(3, ranSeconds: 5)], whole: true, Token);
 
         Assert.Equal(["branches/b2", "main"], left.Keys.Order());
     }
@@ -111,8 +146,6 @@ public sealed class PoolMeterTests
 
     sealed class CountingDriver : IStorageDriver
     {
-        public Action Took { get; set; } = static () => { };
-
         public List<List<string>> Asked { get; } = [];
 
         public string? Gone { get; set; }
@@ -128,7 +161,6 @@ public sealed class PoolMeterTests
         public Task<IReadOnlyDictionary<string, BranchUsage>> MeasureAsync(IReadOnlyList<string> volumes, CancellationToken cancellationToken)
         {
             Asked.Add([.. volumes.Order()]);
-            Took();
             return Task.FromResult<IReadOnlyDictionary<string, BranchUsage>>(volumes.Where(volume => volume != Gone).ToDictionary(volume => volume, volume => new BranchUsage(BytesOf(volume), BytesOf(volume))));
         }
 
