@@ -155,6 +155,17 @@ BEGIN
 END
 $f$;
 
+-- Comes after the last message of a command. This function's caller runs in a subtransaction, and decoding merges subtransactions by position, where
+-- a message has that of its end, and a row that of its beginning (logicalmsg_decode and heap_decode in src/backend/replication/logical/decode.c). So
+-- a row that is written right behind a message has the message's position, and may come before it: a row of a table that is not described yet. Behind
+-- this message, which says nothing and is not read, it cannot.
+CREATE OR REPLACE FUNCTION tributary.ddl_end() RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
+BEGIN
+    PERFORM pg_logical_emit_message(true, 'tributary.ddl.end', '');
+END
+$f$;
+
 -- Compares each touched object with what is remembered of it, and writes one message with all that differs.
 CREATE OR REPLACE FUNCTION tributary.ddl_emit(tag text, touched tributary.ddl_address[], dropped jsonb, reports jsonb) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $f$
@@ -225,6 +236,7 @@ BEGIN
     FOREACH relation IN ARRAY rewritten LOOP
         PERFORM tributary.ddl_send_rows(relation, setting.token, setting.rows_message_max);
     END LOOP;
+    PERFORM tributary.ddl_end();
 END
 $f$;
 
@@ -296,6 +308,7 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
         GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE;
         PERFORM pg_logical_emit_message(true, 'tributary.ddl', jsonb_build_object('token', (SELECT token FROM tributary.ddl_setting), 'tag', tg_tag, 'error', state)::text);
+        PERFORM tributary.ddl_end();
     END;
 END
 $f$;
