@@ -77,7 +77,16 @@ public static class TestServers
         await using var connection = new NpgsqlConnection(server.ConnectionString());
         await connection.OpenAsync(TestContext.Current.CancellationToken);
         await using var command = new NpgsqlCommand($"CREATE DATABASE {name}", connection);
-        await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        try
+        {
+            await command.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        }
+        catch (NpgsqlException exception) when (exception is not PostgresException)
+        {
+            // Only the server's log says why a link is lost, and it is gone with the run.
+            throw new InvalidOperationException($"CREATE DATABASE on PostgreSQL {server.Installation.Major} lost its link; the server's log ends: {string.Join(" | ", File.ReadLines(server.LogFile).TakeLast(20))}", exception);
+        }
+
         return server.ConnectionString(name);
     }
 }
