@@ -22,7 +22,8 @@ namespace Tributary.Branching;
 /// </summary>
 public sealed class BranchManager : IAsyncDisposable
 {
-    internal const string CatalogFile = "catalog.db";
+    /// <summary>The file in the state folder that says what branches there are; it is there from the first time that production is followed.</summary>
+    public const string CatalogFile = "catalog.db";
 
     internal const string KeyFile = "secret.key";
 

@@ -103,7 +103,9 @@ internal sealed class NowCuts(
             // Not every message of a server that finds no space says so ("could not write init file").
             group.Result.SetResult(freeBytes() < BranchRegistry.FreeBytesMin
                 ? BranchError.OfFullPool(exception)
-                : new BranchError(BranchErrorKind.ComputeFailed, $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
+                : new BranchError(BranchErrorKind.ComputeFailed, options.SparesWanted == 0
+                    ? $"Main, or the seed that was being made of it, failed: {exception.Message} Try again; `tributary status` shows how main is."
+                    : $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
         }
         catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Net.Sockets;
+using Npgsql;
 using Tributary.Postgres.Programs;
 
 namespace Tributary.Branching;
@@ -12,4 +13,11 @@ internal static class Obstacle
 {
     public static bool Is(Exception exception) => exception
         is StorageException or ChildProcessException or BranchingException or DbException or IOException or UnauthorizedAccessException or SocketException or TimeoutException;
+
+    /// <summary>
+    /// The server is gone for the moment: it restarts by itself after one of its processes has crashed, and is started again when it has ended.
+    /// Connections that were open before are lost.
+    /// </summary>
+    public static bool IsRestart(NpgsqlException exception) => exception is not PostgresException postgres
+        || postgres.SqlState is PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow;
 }

@@ -49,7 +49,7 @@ public sealed record TributaryConfiguration
     internal bool FollowsProduction => FollowsPhysically || FollowsLogically;
 
     /// <summary>The state folder has followed production before, or begun to.</summary>
-    internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, "catalog.db"));
+    internal bool HasCatalog => File.Exists(Path.Combine(StateDirectory, BranchManager.CatalogFile));
 
     /// <summary>Where state is kept when nothing says so: the system's folder for root, the user's own for anyone else.</summary>
     public static string DefaultStateDirectory() => Environment.IsPrivilegedProcess

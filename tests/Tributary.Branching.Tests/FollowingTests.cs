@@ -9,7 +9,7 @@ public sealed class FollowingTests : IAsyncLifetime
 {
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
-    readonly BranchingFixture _fixture = new() { Adjust = static options => options with { SlotBytesMax = 64L << 20 }, ProductionSettings = ["wal_keep_size = 0"] };
+    BranchingFixture _fixture = new() { Adjust = static options => options with { SlotBytesMax = 64L << 20 }, ProductionSettings = ["wal_keep_size = 0"] };
 
     public ValueTask InitializeAsync() => _fixture.InitializeAsync();
 
@@ -194,6 +194,26 @@ public sealed class FollowingTests : IAsyncLifetime
         await ExecuteAsync(Bank, "SELECT pg_promote()");
         await ExecuteAsync(Bank, "CHECKPOINT");
         Assert.Equal(2, await ScalarAsync(Bank, "SELECT timeline_id FROM pg_control_checkpoint()"));
+    }
+
+    // Without a spare it is main that must be there, with one it is the spare, and main is asked for its timeline.
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task A_branch_as_of_now_waits_for_a_main_that_restarts_after_a_crash(int spares)
+    {
+        await _fixture.StopManagerAsync();
+        _fixture = await new BranchingFixture { IsGuest = false }.TakeOverAsync(_fixture, options => options with { SparesKept = spares, SeedInterval = TimeSpan.FromHours(1) });
+        await ExecuteAsync(Bank, "CREATE TABLE told AS SELECT 1 AS x");
+        var written = Postgres.Lsn.Parse((string)(await ScalarAsync(Bank, "SELECT pg_current_wal_flush_lsn()::text"))!);
+        await UntilAsync(() => _fixture.Manager.Status is var status && status.MainLsn >= written && status.SparesReady == spares, () => $"main does not follow: {_fixture.Manager.Status}");
+        await ExecuteAsync(Bank, "INSERT INTO told VALUES (2)");
+        await SignalAsync("KILL", await ReceiverAsync());
+
+        var branch = await _fixture.CreateAsync("after-crash", BranchOrigin.Now);
+
+        await using var lease = await _fixture.ConnectAsync(branch);
+        Assert.Equal(2, await ScalarAsync(ConnectionString(lease), "SELECT max(x) FROM told"));
     }
 
     void RemoveSlots()

@@ -132,14 +132,13 @@ internal sealed class BranchComputes(
             }
             catch (Exception exception) when (Obstacle.Is(exception))
             {
-                Log.NotPutToSleep(logger, exception);
+                Log.LogsNotBounded(logger, exception);
             }
         }
     }
 
     public async Task StopIdleAsync(TimeSpan idleFor, CancellationToken cancellationToken)
     {
-        List<Exception> obstacles = [];
         foreach (var compute in _computes.Values)
         {
             try
@@ -149,12 +148,9 @@ internal sealed class BranchComputes(
             catch (Exception exception) when (Obstacle.Is(exception))
             {
                 // One that cannot be stopped keeps no other one awake.
-                obstacles.Add(exception);
+                Log.NotPutToSleep(logger, compute.Name, exception);
             }
         }
-
-        if (obstacles is [var first, ..])
-            throw first;
     }
 
     public async ValueTask DisposeAsync()

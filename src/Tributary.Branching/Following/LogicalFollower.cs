@@ -121,7 +121,7 @@ internal sealed class LogicalFollower : IMain
     }
 
     public Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
-        _time.HoldsAsync(async token => (await _database.ProgressAsync(token)).Lsn >= position, PollInterval, limit, cancellationToken);
+        _server.HoldsAsync(async token => (await _database.ProgressAsync(token)).Lsn >= position, PollInterval, limit, cancellationToken);
 
     public async Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken)
     {

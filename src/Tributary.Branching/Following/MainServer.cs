@@ -16,6 +16,8 @@ internal sealed class MainServer(
 
     static readonly string[] _configurationFiles = ["postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf"];
 
+    static readonly TimeSpan RestartPollInterval = TimeSpan.FromMilliseconds(20);
+
     readonly SemaphoreSlim _lock = new(1, 1);
     LaunchSpec? _spec;
     IRunningPostgres? _running;
@@ -124,6 +126,13 @@ internal sealed class MainServer(
         }
     }
 
+    /// <summary>Asks it again and again, also through a restart of it, until something holds; false when it has not within the limit.</summary>
+    /// <param name="condition">The question.</param>
+    /// <param name="poll">The pause between two questions.</param>
+    /// <exception cref="NpgsqlException">It refuses the question.</exception>
+    public Task<bool> HoldsAsync(Func<CancellationToken, Task<bool>> condition, TimeSpan poll, TimeSpan limit, CancellationToken cancellationToken) =>
+        time.HoldsAsync(async token => await HoldsAsync(condition, token), poll, limit, cancellationToken);
+
     /// <summary>Where the replay of a clone would begin.</summary>
     /// <exception cref="NpgsqlException">It does not answer.</exception>
     public async Task<Lsn> RestartPointAsync(CancellationToken cancellationToken)
@@ -165,6 +174,22 @@ internal sealed class MainServer(
     {
         await StopAsync();
         _lock.Dispose();
+    }
+
+    async Task<bool> HoldsAsync(Func<CancellationToken, Task<bool>> condition, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await condition(cancellationToken);
+        }
+        catch (NpgsqlException exception) when (Obstacle.IsRestart(exception))
+        {
+            // The other connections are lost too, and whoever asks next would meet one of them.
+            _dataSource?.Clear();
+            // A server that replays its log refuses each connection with a process of its own.
+            await Task.Delay(RestartPollInterval, time, cancellationToken);
+            return false;
+        }
     }
 
     async Task DropAsync()

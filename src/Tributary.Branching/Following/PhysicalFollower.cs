@@ -111,7 +111,7 @@ internal sealed class PhysicalFollower : IMain
     }
 
     public Task<bool> WaitForAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) =>
-        _time.HoldsAsync(async token => (await PositionAsync(token)).Lsn >= position, PositionPollInterval, limit, cancellationToken);
+        _server.HoldsAsync(async token => (await PositionAsync(token)).Lsn >= position, PositionPollInterval, limit, cancellationToken);
 
     // What production writes is main's own log.
     public Task<Lsn?> InOwnLogAsync(Lsn position, TimeSpan limit, CancellationToken cancellationToken) => Task.FromResult<Lsn?>(position);
@@ -134,7 +134,7 @@ internal sealed class PhysicalFollower : IMain
     {
         var moment = await _source.InsertedAsync(cancellationToken);
         var timeline = moment.Timeline;
-        if (timeline is not null && !await _time.HoldsAsync(async token => await TimelineAsync(token) == timeline, PositionPollInterval, _options.NowTimeout, cancellationToken))
+        if (timeline is not null && !await _server.HoldsAsync(async token => await TimelineAsync(token) == timeline, PositionPollInterval, _options.NowTimeout, cancellationToken))
         {
             throw new BranchingException(new BranchError(
                 BranchErrorKind.NotReady,
