@@ -144,7 +144,7 @@ public sealed class ServerHost : IAsyncDisposable
             _streams.Add(new StreamPart(stream, StreamFactory.Create(stream.Options(Configuration.Production), _timeProvider, _loggerFactory), _timeProvider, _logger));
 
         // Step 5: serve the API, and the metrics at an address of their own when one is configured.
-        _exporters = Exporters.Start(Configuration.Telemetry.OtlpEndpoint);
+        _exporters = Exporters.Start(_meter, Configuration.Telemetry.OtlpEndpoint);
         if (Configuration.Telemetry.MetricsListen is { } address)
         {
             (_metrics, var taken) = await MetricsListener.StartAsync(address, _exporters.Metrics, _loggerFactory, cancellationToken);

@@ -50,7 +50,7 @@ public sealed class StreamRunner(PostgresUrl source, StreamConfiguration stream,
     {
         if (telemetry is { MetricsListen: null, OtlpEndpoint: null })
             return await RunAsync(cancellationToken);
-        using var exporters = Exporters.Start(telemetry.OtlpEndpoint);
+        using var exporters = Exporters.Start(null, telemetry.OtlpEndpoint);
         if (telemetry.MetricsListen is not { } address)
             return await RunAsync(cancellationToken);
         var (listener, taken) = await MetricsListener.StartAsync(address, exporters.Metrics, loggerFactory, cancellationToken);

@@ -7,7 +7,7 @@ using OpenTelemetry.Trace;
 namespace Tributary.Server.Telemetry;
 
 /// <summary>
-/// Collects the meters and spans of this process: metrics for whoever scrapes them, and both for a collector when one is configured.
+/// Collects the meters and spans of a server: metrics for whoever scrapes them, and both for a collector when one is configured.
 /// Without a collector no span is ever made.
 /// </summary>
 sealed class Exporters : IDisposable
@@ -20,10 +20,12 @@ sealed class Exporters : IDisposable
 
     public MeterProvider Metrics { get; }
 
+    /// <param name="own">The figures of this server; null where there is but a stream. Those of another one in the same process have the same names and would take their place.</param>
     /// <param name="otlpEndpoint">A collector that speaks OTLP; null for none. The protocol, headers and time limits come from the standard OTEL_EXPORTER_OTLP_… variables.</param>
-    public static Exporters Start(Uri? otlpEndpoint)
+    public static Exporters Start(ServerMeter? own, Uri? otlpEndpoint)
     {
-        var metrics = Sdk.CreateMeterProviderBuilder().ConfigureResource(Describe).AddMeter(Meters).AddPrometheusExporter();
+        var metrics = Sdk.CreateMeterProviderBuilder().ConfigureResource(Describe).AddMeter(Meters)
+            .AddView(instrument => own is not null && own.IsOfAnother(instrument.Meter) ? MetricStreamConfiguration.Drop : null).AddPrometheusExporter();
         if (otlpEndpoint is null)
             return new Exporters(metrics.Build(), null);
         metrics.AddOtlpExporter(options => Direct(options, otlpEndpoint, "v1/metrics"));

@@ -13,6 +13,9 @@ sealed class ServerMeter : IDisposable
     readonly Meter _gateway = new(GatewayName);
     readonly Meter _branching = new(BranchingName);
 
+    /// <summary>Whether a meter has figures of the kind of these, but of another server.</summary>
+    public bool IsOfAnother(Meter meter) => meter.Name is GatewayName or BranchingName && meter != _gateway && meter != _branching;
+
     public void Show(GatewayListener listener)
     {
         _gateway.CreateObservableGauge("tributary.gateway.connections", () => listener.Status.SessionsNow, null, "Client connections that are open.");

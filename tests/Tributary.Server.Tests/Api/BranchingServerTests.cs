@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
@@ -71,6 +72,10 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         var made = (await fixture.CreateAsync("measured")).Value!;
         await using (var connection = new NpgsqlConnection(made.ConnectionString()))
             await connection.OpenAsync(Production.Token);
+        // Another server in this process, of which there are some while tests run beside each other.
+        using var another = new Meter("Tributary.Branching");
+        another.CreateObservableGauge("tributary.branching.branches", static () => 4711);
+        another.CreateObservableGauge("tributary.branching.only_elsewhere", static () => 1);
 
         using var http = new HttpClient(new SocketsHttpHandler
         {
@@ -94,6 +99,9 @@ public sealed class BranchingServerTests(BranchingServerFixture fixture) : IClas
         {
             Assert.True(Sum(name) >= 1, $"{name} is {Sum(name)} in:\n{string.Join('\n', metrics.Where(line => !line.StartsWith('#')))}");
         }
+
+        Assert.True(Sum("tributary_branching_branches") < 4711);
+        Assert.Equal(0, Sum("tributary_branching_only_elsewhere"));
 
         var cost = (await fixture.Server.Client.ComputeCostAsync(new Contracts.Costs.CostRequest(), Production.Token)).Value!;
         Assert.Contains(cost.Accounts, account => account is { Owner: null, Connections: >= 1, RunSeconds: > 0, ExclusiveBytes: > 0, Cost: > 0 });
