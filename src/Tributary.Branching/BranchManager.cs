@@ -22,7 +22,7 @@ namespace Tributary.Branching;
 /// </summary>
 public sealed class BranchManager : IAsyncDisposable
 {
-    /// <summary>The file in the state folder that says what branches there are; it is there from the first time that production is followed.</summary>
+    /// <summary>The catalog's name in the state folder.</summary>
     public const string CatalogFile = "catalog.db";
 
     internal const string KeyFile = "secret.key";

@@ -178,9 +178,9 @@ internal static partial class Log
     [LoggerMessage(2057, LogLevel.Warning, "Branch {Branch} idles and could not be put to sleep; it is tried again within moments.")]
     public static partial void NotPutToSleep(ILogger logger, string branch, Exception exception);
 
-    [LoggerMessage(2059, LogLevel.Warning, "The log of a server could not be bounded; it is tried again within moments.")]
-    public static partial void LogsNotBounded(ILogger logger, Exception exception);
-
     [LoggerMessage(2058, LogLevel.Warning, "What a base backup that failed has left, in the pool or as a slot on production, could not all be removed; the next one removes it.")]
     public static partial void FailedCopyLeft(ILogger logger, Exception exception);
+
+    [LoggerMessage(2059, LogLevel.Warning, "The log of a server could not be bounded; it is tried again within moments.")]
+    public static partial void LogsNotBounded(ILogger logger, Exception exception);
 }

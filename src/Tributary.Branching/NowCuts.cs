@@ -100,12 +100,7 @@ internal sealed class NowCuts(
         }
         catch (NpgsqlException exception)
         {
-            // Not every message of a server that finds no space says so ("could not write init file").
-            group.Result.SetResult(freeBytes() < BranchRegistry.FreeBytesMin
-                ? BranchError.OfFullPool(exception)
-                : new BranchError(BranchErrorKind.ComputeFailed, options.SparesWanted == 0
-                    ? $"Main, or the seed that was being made of it, failed: {exception.Message} Try again; `tributary status` shows how main is."
-                    : $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again."));
+            group.Result.SetResult(ErrorOf(exception));
         }
         catch (Exception exception) when (exception is StorageException or ChildProcessException or IOException)
         {
@@ -119,6 +114,16 @@ internal sealed class NowCuts(
         {
             Close(group);
         }
+    }
+
+    BranchError ErrorOf(NpgsqlException exception)
+    {
+        // Not every message of a server that finds no space says so ("could not write init file").
+        if (freeBytes() < BranchRegistry.FreeBytesMin)
+            return BranchError.OfFullPool(exception);
+        return new BranchError(BranchErrorKind.ComputeFailed, options.SparesWanted == 0
+            ? $"Main, or the seed that was being made of it, failed: {exception.Message} Try again; `tributary status` shows how main is."
+            : $"The spare failed while it was promoted: {exception.Message} Another one is being made; try again.");
     }
 
     async Task<BranchResult<Cut>> CutAsync(CutGroup group, CancellationToken cancellationToken)

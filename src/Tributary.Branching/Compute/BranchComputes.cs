@@ -125,9 +125,9 @@ internal sealed class BranchComputes(
         using var timer = new PeriodicTimer(ReapInterval, time);
         while (await timer.WaitForNextTickAsync(cancellationToken))
         {
+            await StopIdleAsync(options.IdleTimeout, cancellationToken);
             try
             {
-                await StopIdleAsync(options.IdleTimeout, cancellationToken);
                 BoundLogs();
             }
             catch (Exception exception) when (Obstacle.Is(exception))
